@@ -1,0 +1,1 @@
+"""The index: patients, studies, series, instances, and where the bytes are."""

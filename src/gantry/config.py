@@ -1,0 +1,156 @@
+"""Settings as data: every key with its type, default and help, from one YAML file and `GANTRY_*` variables.
+
+The order is: variables win over the file, the file over the defaults. `load()` reads, `current()` is what
+this process runs with. Errors name file, line and key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+_ADDRESS = re.compile(r"^(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\s\[\]]+):(?P<port>\d{1,5})$")
+#: Variables that are ours but are no settings.
+_NOT_SETTINGS = frozenset({"GANTRY_CONFIG", "GANTRY_TEST_DATABASE_URL", "GANTRY_SLOT", "GANTRY_LISTEN_FD"})
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the message says where and what to do."""
+
+
+class Config(BaseModel):
+    """Everything that can be set. The help texts below are the reference in docs/reference/settings.md."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: Path = Field(default=Path("var"), description="Folder that holds all data of this instance")
+    http: str = Field(default="127.0.0.1:8080", description="Address of the web process, HOST:PORT")
+    dicom: str = Field(default="127.0.0.1:11112", description="Address of the DICOM receiver, HOST:PORT")
+    aet: str = Field(default="GANTRY", description="Our AE title, 1 to 16 characters")
+    accept_any_called_aet: bool = Field(default=True, description="Accept associations that call another AE title than ours")
+    database_url: str = Field(default="", description="postgresql://... of an external PostgreSQL >= 15; empty: the embedded one")
+    durability: Literal["disk", "os"] = Field(default="disk", description="disk: Success only after the bytes are synced; os: after they are written (for comparison)")
+    receivers: int = Field(default=0, ge=0, le=64, description="Receiver processes that share the DICOM port; 0: one per core, at most 4")
+    max_associations: int = Field(default=200, ge=1, le=10000, description="Associations one receiver process serves at once; more are rejected (transient)")
+    max_pdu: int = Field(default=131072, ge=4096, le=1048576, description="Largest PDU we announce, bytes")
+    association_seconds: float = Field(default=15.0, gt=0, description="ARTIM: how long a peer may take to ask for an association")
+    idle_seconds: float = Field(default=300.0, gt=0, description="How long an association may be silent")
+    settle_quiet_seconds: float = Field(default=10.0, ge=0, description="A study has settled when nothing came for this long")
+    settle_on_association_end: bool = Field(default=True, description="A study settles only when the associations that bring it are closed")
+    disk_reserve_mb: int = Field(default=512, ge=0, description="Free space to keep on the volume of the home; below it C-STORE is answered A700")
+    retry_first_seconds: float = Field(default=5.0, gt=0, description="Delay before the second attempt of a delivery; doubles each time")
+    retry_max_seconds: float = Field(default=3600.0, gt=0, description="Longest delay between two attempts of a delivery")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="How much is logged")
+    allowed_hosts: list[str] = Field(default_factory=list, description="Further host names under which the web process is reached")
+
+    @field_validator("http", "dicom")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        match = _ADDRESS.match(value)
+        if not match or not 0 <= int(match["port"]) <= 65535:
+            raise ValueError("must be HOST:PORT, as in 127.0.0.1:11112 or [::1]:11112")
+        return value
+
+    @field_validator("aet")
+    @classmethod
+    def _title(cls, value: str) -> str:
+        value = value.strip()
+        # PS3.5 6.2, VR AE: 16 characters, no backslash, no control characters.
+        if not 1 <= len(value) <= 16 or not all(0x20 <= ord(c) < 0x7F and c != "\\" for c in value):
+            raise ValueError("must have 1 to 16 printable ASCII characters without backslash")
+        return value
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """HOST:PORT to (host, port); brackets around an IPv6 address are taken off."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _key_lines(text: str) -> dict[str, int]:
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    if node is None or not isinstance(node, yaml.MappingNode):
+        return {}
+    return {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: is not YAML: {error.problem}") from error
+    if values is None:
+        return {}, {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}:1: must be a mapping of keys to values")
+    return {str(key): value for key, value in values.items()}, _key_lines(text)
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, text in environ.items():
+        if not name.startswith("GANTRY_") or name in _NOT_SETTINGS:
+            continue
+        key = name.removeprefix("GANTRY_").lower()
+        if key == "allowed_hosts":
+            found[key] = [host.strip() for host in text.split(",") if host.strip()]
+        else:
+            found[key] = text
+    return found
+
+
+def load(home: Path | None = None, overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read the settings.
+
+    The file is `GANTRY_CONFIG`, or `gantry.yaml` in the home. `home` and `overrides` (from the command line)
+    win over everything. Raises ConfigError with place, key and remedy.
+    """
+    environ = os.environ if environ is None else environ
+    variables = _variables(environ)
+    chosen_home = Path(home or variables.get("home") or Config.model_fields["home"].default)
+    path = Path(environ.get("GANTRY_CONFIG") or chosen_home / "gantry.yaml")
+    values, lines = _read_file(path) if path.exists() else ({}, {})
+    if environ.get("GANTRY_CONFIG") and not path.exists():
+        raise ConfigError(f"{path}: GANTRY_CONFIG names a file that does not exist")
+    merged = {**values, **variables, **(overrides or {})}
+    if home is not None or "home" not in merged:
+        merged["home"] = chosen_home
+    merged["home"] = Path(merged["home"]).expanduser().absolute()
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        problems = []
+        for issue in error.errors():
+            key = str(issue["loc"][0]) if issue["loc"] else "?"
+            place = f"variable GANTRY_{key.upper()}" if key in variables else (
+                f"{path}:{lines[key]}: key {key}" if key in lines else f"key {key}")
+            reason = "is not a setting; see `gantry config show`" if issue["type"] == "extra_forbidden" else issue["msg"].removeprefix("Value error, ")
+            problems.append(f"{place}: {reason}")
+        raise ConfigError("\n".join(problems)) from error
+
+
+_current: Config | None = None
+
+
+def use(config: Config) -> Config:
+    """Make `config` the settings of this process."""
+    global _current  # noqa: PLW0603  one process runs with one configuration
+    _current = config
+    return config
+
+
+def current() -> Config:
+    """The settings of this process; read on first use."""
+    return _current if _current is not None else use(load())

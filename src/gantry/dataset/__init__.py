@@ -1,0 +1,1 @@
+"""The inside of an instance: header scan, tags, character sets."""

@@ -1,0 +1,1 @@
+"""Publish a fact in the caller's transaction and wake its subscribers."""

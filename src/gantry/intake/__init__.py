@@ -1,0 +1,1 @@
+"""The one way in: judge, place the bytes, index, announce; duplicates and quarantine."""

@@ -1,0 +1,1 @@
+"""Places we talk to, behind one interface."""

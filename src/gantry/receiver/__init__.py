@@ -1,0 +1,1 @@
+"""Our DIMSE face: C-ECHO and C-STORE as provider."""

@@ -1,0 +1,1 @@
+"""Stateless rules: when this arrives, it goes there."""

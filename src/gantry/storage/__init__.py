@@ -1,0 +1,1 @@
+"""Bytes in, same bytes out: spool, digest, sync, publish, verify."""

@@ -1,0 +1,1 @@
+"""Deliveries: the ledger, sending, retry, proof."""

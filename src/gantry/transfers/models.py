@@ -1,0 +1,42 @@
+"""The delivery ledger: one row per version of an instance and destination."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from gantry.catalogue.models import Study, Version
+from gantry.nodes.models import Node
+
+
+class Delivery(models.Model):
+    """waiting -> sent -> confirmed; or failed (will be tried again) and at last dead (a person decides).
+
+    `sent` is written before the answer is known, so after a crash such a row is sent again; `confirmed`
+    is final and is only written for a Success or Warning status of the peer (PS3.7 C).
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    version = models.ForeignKey(Version, models.CASCADE, related_name="deliveries")
+    node = models.ForeignKey(Node, models.PROTECT, related_name="deliveries")
+    study = models.ForeignKey(Study, models.CASCADE, related_name="deliveries")
+    rule_name = models.TextField(default="", help_text="The rule that ordered it; empty: by hand")
+    status = models.TextField(default="waiting")
+    attempts = models.IntegerField(default=0)
+    next_attempt_at = models.DateTimeField()
+    dimse_status = models.IntegerField(null=True)
+    error = models.TextField(default="")
+    sha256 = models.BinaryField(max_length=32, null=True, help_text="Digest of the data set bytes that were sent")
+    lease_owner = models.TextField(default="")
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    confirmed_at = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [models.UniqueConstraint(fields=["version", "node"], name="delivery_once")]
+        indexes = [
+            models.Index(fields=["node", "status", "next_attempt_at"], name="delivery_due"),
+            models.Index(fields=["study", "status"], name="delivery_study"),
+        ]

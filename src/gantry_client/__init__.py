@@ -1,0 +1,1 @@
+"""Python client of a Gantry server; knows only HTTP."""
