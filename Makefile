@@ -1,0 +1,79 @@
+# One word each. `make demo` and `make test` need only Python 3.11+, git and make.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+STAMP := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+ONCE ?=
+ARGS ?=
+
+.PHONY: help setup up demo test lint types docs bench torture fuzz roundtrip lock clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# What runs the product, and on top of it what tests it; both from lock files with hashes.
+define install
+	@$(PYTHON) packaging/check_python.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing $(1) into $(VENV) ..."
+	@if command -v uv >/dev/null 2>&1; then \
+	   VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --require-hashes -r $(1) && \
+	   VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --require-hashes -r requirements-build.lock && \
+	   VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --no-build-isolation -e . ; \
+	 else \
+	   $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) && \
+	   $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock && \
+	   $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	 fi
+	@touch $@
+endef
+
+$(STAMP): pyproject.toml requirements.lock requirements-build.lock
+	$(call install,requirements.lock)
+
+$(DEV): $(STAMP) requirements-dev.lock
+	$(call install,requirements-dev.lock)
+
+setup: $(STAMP) ## install only
+
+up: $(STAMP) ## run Gantry here (HOME ./var)
+	@$(BIN)/gantry up $(ARGS)
+
+demo: $(STAMP) ## receive, store, index, route, deliver a real study and show the receipt (ONCE=1: end after it)
+	@$(BIN)/gantry demo $(if $(ONCE),--once) $(ARGS)
+
+test: $(DEV) ## all tests but the long ones
+	@$(BIN)/python -m pytest -q -m "not torture" $(ARGS)
+
+lint: $(DEV) ## ruff, layers, lock files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(DEV) ## strict type check
+	@$(BIN)/python -m mypy
+
+docs: $(DEV) ## generate docs/reference and docs/openapi.json
+	@$(BIN)/python tools/generate_reference.py
+	@$(BIN)/python -m gantry.main.openapi
+
+bench: $(DEV) ## measure us and the peers side by side (needs DCMTK and Orthanc)
+	@$(BIN)/python -m bench $(ARGS)
+
+torture: $(DEV) ## kill -9 and starve everything, 50 rounds
+	@$(BIN)/python -m pytest -q -m torture --timeout=3600 $(ARGS)
+
+roundtrip: $(DEV) ## send every file of a folder through Gantry to DCMTK and compare (FOLDER=...)
+	@$(BIN)/python tools/roundtrip.py $(FOLDER) $(ARGS)
+
+lock: ## resolve the dependencies anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	@printf 'hatchling>=1.25\neditables>=0.5\n' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements-build.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements-dev.lock
+
+clean: ## remove the environment and caches (never a home with data)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
