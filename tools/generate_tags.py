@@ -61,7 +61,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-HEAD = '''"""The attributes Gantry indexes: tag, VR and level (PS3.6 chapter 6). Made by tools/generate_tags.py."""
+HEAD = '''"""The attributes Gantry indexes: tag, VR, level (PS3.6). Made by tools/generate_tags.py."""
 
 from __future__ import annotations
 

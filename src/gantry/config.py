@@ -17,7 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 _ADDRESS = re.compile(r"^(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\s\[\]]+):(?P<port>\d{1,5})$")
 #: Variables that are ours but are no settings.
-_NOT_SETTINGS = frozenset({"GANTRY_CONFIG", "GANTRY_TEST_DATABASE_URL", "GANTRY_SLOT", "GANTRY_LISTEN_FD"})
+_NOT_SETTINGS = frozenset(
+    {
+        "GANTRY_CONFIG", "GANTRY_TEST_DATABASE_URL", "GANTRY_LISTEN_FD", "GANTRY_SUPERVISED",
+        "GANTRY_DEBUG", "GANTRY_CI", "GANTRY_URL", "GANTRY_TOKEN",
+    }
+)  # fmt: skip
+#: What Docker and Kubernetes put into the environment for a service that is named gantry.
+_FOREIGN = re.compile(
+    r"^GANTRY_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)\w*|ENV_\w+|NAME)$"
+)
 
 
 class ConfigError(Exception):
@@ -33,21 +42,56 @@ class Config(BaseModel):
     http: str = Field(default="127.0.0.1:8080", description="Address of the web process, HOST:PORT")
     dicom: str = Field(default="127.0.0.1:11112", description="Address of the DICOM receiver, HOST:PORT")
     aet: str = Field(default="GANTRY", description="Our AE title, 1 to 16 characters")
-    accept_any_called_aet: bool = Field(default=True, description="Accept associations that call another AE title than ours")
-    database_url: str = Field(default="", description="postgresql://... of an external PostgreSQL >= 15; empty: the embedded one")
-    durability: Literal["disk", "os"] = Field(default="disk", description="disk: Success only after the bytes are synced; os: after they are written (for comparison)")
-    receivers: int = Field(default=0, ge=0, le=64, description="Receiver processes that share the DICOM port; 0: one per core, at most 4")
-    max_associations: int = Field(default=200, ge=1, le=10000, description="Associations one receiver process serves at once; more are rejected (transient)")
+    accept_any_called_aet: bool = Field(
+        default=True, description="Accept associations that call another AE title than ours"
+    )
+    database_url: str = Field(
+        default="", description="postgresql://... of an external PostgreSQL >= 15; empty: the embedded one"
+    )
+    durability: Literal["disk", "os"] = Field(
+        default="disk",
+        description="disk: Success only after the bytes are synced; os: after they are written (for comparison)",
+    )
+    receivers: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Receiver processes that share the DICOM port; 0: one per core, at most 4",
+    )
+    max_associations: int = Field(
+        default=200,
+        ge=1,
+        le=10000,
+        description="Associations one receiver process serves at once; more are rejected (transient)",
+    )
     max_pdu: int = Field(default=131072, ge=4096, le=1048576, description="Largest PDU we announce, bytes")
-    association_seconds: float = Field(default=15.0, gt=0, description="ARTIM: how long a peer may take to ask for an association")
+    association_seconds: float = Field(
+        default=15.0, gt=0, description="ARTIM: how long a peer may take to ask for an association"
+    )
     idle_seconds: float = Field(default=300.0, gt=0, description="How long an association may be silent")
-    settle_quiet_seconds: float = Field(default=10.0, ge=0, description="A study has settled when nothing came for this long")
-    settle_on_association_end: bool = Field(default=True, description="A study settles only when the associations that bring it are closed")
-    disk_reserve_mb: int = Field(default=512, ge=0, description="Free space to keep on the volume of the home; below it C-STORE is answered A700")
-    retry_first_seconds: float = Field(default=5.0, gt=0, description="Delay before the second attempt of a delivery; doubles each time")
-    retry_max_seconds: float = Field(default=3600.0, gt=0, description="Longest delay between two attempts of a delivery")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="How much is logged")
-    allowed_hosts: list[str] = Field(default_factory=list, description="Further host names under which the web process is reached")
+    settle_quiet_seconds: float = Field(
+        default=10.0, ge=0, description="A study has settled when nothing came for this long"
+    )
+    settle_on_association_end: bool = Field(
+        default=True, description="A study settles only when the associations that bring it are closed"
+    )
+    disk_reserve_mb: int = Field(
+        default=512,
+        ge=0,
+        description="Free space to keep on the volume of the home; below it C-STORE is answered A700",
+    )
+    retry_first_seconds: float = Field(
+        default=5.0, gt=0, description="Delay before the second attempt of a delivery; doubles each time"
+    )
+    retry_max_seconds: float = Field(
+        default=3600.0, gt=0, description="Longest delay between two attempts of a delivery"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="How much is logged"
+    )
+    allowed_hosts: list[str] = Field(
+        default_factory=list, description="Further host names under which the web process is reached"
+    )
 
     @field_validator("http", "dicom")
     @classmethod
@@ -101,7 +145,7 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 def _variables(environ: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, text in environ.items():
-        if not name.startswith("GANTRY_") or name in _NOT_SETTINGS:
+        if not name.startswith("GANTRY_") or name in _NOT_SETTINGS or _FOREIGN.match(name):
             continue
         key = name.removeprefix("GANTRY_").lower()
         if key == "allowed_hosts":
@@ -111,7 +155,11 @@ def _variables(environ: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def load(home: Path | None = None, overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Config:
+def load(
+    home: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
     """Read the settings.
 
     The file is `GANTRY_CONFIG`, or `gantry.yaml` in the home. `home` and `overrides` (from the command line)
@@ -134,11 +182,28 @@ def load(home: Path | None = None, overrides: Mapping[str, Any] | None = None, e
         problems = []
         for issue in error.errors():
             key = str(issue["loc"][0]) if issue["loc"] else "?"
-            place = f"variable GANTRY_{key.upper()}" if key in variables else (
-                f"{path}:{lines[key]}: key {key}" if key in lines else f"key {key}")
-            reason = "is not a setting; see `gantry config show`" if issue["type"] == "extra_forbidden" else issue["msg"].removeprefix("Value error, ")
+            place = (
+                f"variable GANTRY_{key.upper()}"
+                if key in variables
+                else (f"{path}:{lines[key]}: key {key}" if key in lines else f"key {key}")
+            )
+            reason = (
+                "is not a setting; see `gantry config show`"
+                if issue["type"] == "extra_forbidden"
+                else issue["msg"].removeprefix("Value error, ")
+            )
             problems.append(f"{place}: {reason}")
         raise ConfigError("\n".join(problems)) from error
+
+
+def as_variables(config: Config) -> dict[str, str]:
+    """The settings as `GANTRY_*` variables, for a process that shall run with the same ones."""
+    found = {}
+    for key, value in config.model_dump().items():
+        text = ",".join(value) if isinstance(value, list) else str(value)
+        if text or key == "allowed_hosts":
+            found[f"GANTRY_{key.upper()}"] = text
+    return found
 
 
 _current: Config | None = None

@@ -21,8 +21,14 @@ def conninfo() -> str:
 def connect(*, autocommit: bool = False, application: str = "gantry") -> psycopg.Connection:
     """A plain synchronous connection with keep-alive; the caller closes it."""
     return psycopg.connect(
-        conninfo(), autocommit=autocommit, application_name=application,
-        keepalives=1, keepalives_idle=30, keepalives_interval=10, keepalives_count=3, connect_timeout=10,
+        conninfo(),
+        autocommit=autocommit,
+        application_name=application,
+        keepalives=1,
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+        connect_timeout=10,
     )
 
 
@@ -34,4 +40,6 @@ def statements(package: str, file: str = "queries.sql") -> dict[str, LiteralStri
     """
     text = resources.files(package).joinpath("sql", file).read_text(encoding="utf-8")
     parts = _NAME.split(text)
-    return {name: cast("LiteralString", body.strip()) for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+    return {
+        name: cast("LiteralString", body.strip()) for name, body in zip(parts[1::2], parts[2::2], strict=True)
+    }

@@ -7,8 +7,10 @@ and serve reading. Names follow the keywords of PS3.6 in snake case.
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower, Now
 
 
 class Patient(models.Model):
@@ -30,9 +32,14 @@ class Patient(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["patient_id", "issuer_of_patient_id", "anchor"], name="patient_identity"),
+            models.UniqueConstraint(
+                fields=["patient_id", "issuer_of_patient_id", "anchor"], name="patient_identity"
+            ),
         ]
-        indexes = [models.Index(fields=["patient_name"], name="patient_name", opclasses=["text_pattern_ops"])]
+        indexes = [models.Index(OpClass(Lower("patient_name"), name="text_pattern_ops"), name="patient_name")]
+
+    def __str__(self) -> str:
+        return self.patient_id or self.anchor
 
 
 class Study(models.Model):
@@ -40,7 +47,7 @@ class Study(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="studies")
-    study_instance_uid = models.TextField(unique=True)
+    study_instance_uid = models.TextField(db_collation="C")
     study_date = models.DateField(null=True)
     study_time = models.TextField(default="")
     accession_number = models.TextField(default="")
@@ -55,23 +62,32 @@ class Study(models.Model):
     conflict_count = models.IntegerField(default=0)
     first_received_at = models.DateTimeField()
     last_received_at = models.DateTimeField()
+    last_indexed_at = models.DateTimeField(
+        db_default=Now(), help_text="What the quiet time of a study is counted from"
+    )
     settled_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name_plural = "studies"
+        # A constraint and not unique=True: Django would add a second index for LIKE to each of these.
+        constraints = [models.UniqueConstraint(fields=["study_instance_uid"], name="study_uid")]
         indexes = [
             models.Index(fields=["study_date"], name="study_date"),
             models.Index(fields=["accession_number"], name="study_accession", opclasses=["text_pattern_ops"]),
             models.Index(F("last_received_at").desc(), F("id").desc(), name="study_newest"),
-            models.Index(fields=["last_received_at"], condition=Q(settled_at=None), name="study_unsettled"),
+            models.Index(fields=["last_indexed_at"], condition=Q(settled_at=None), name="study_unsettled"),
         ]
+
+    def __str__(self) -> str:
+        return self.study_instance_uid
 
 
 class Series(models.Model):
-    """A series inside one study."""
+    """A series inside one study. One that lost all its instances to another keeps its row with a count of 0."""
 
     id = models.BigAutoField(primary_key=True)
-    study = models.ForeignKey(Study, models.CASCADE, related_name="series")
-    series_instance_uid = models.TextField()
+    study = models.ForeignKey(Study, models.CASCADE, related_name="series", db_index=False)
+    series_instance_uid = models.TextField(db_collation="C")
     modality = models.TextField(default="")
     series_number = models.BigIntegerField(null=True)
     series_description = models.TextField(default="")
@@ -89,8 +105,13 @@ class Series(models.Model):
 
     class Meta:
         verbose_name_plural = "series"
-        constraints = [models.UniqueConstraint(fields=["study", "series_instance_uid"], name="series_in_study")]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "series_instance_uid"], name="series_in_study")
+        ]
         indexes = [models.Index(fields=["series_instance_uid"], name="series_uid")]
+
+    def __str__(self) -> str:
+        return self.series_instance_uid
 
 
 class Instance(models.Model):
@@ -98,7 +119,7 @@ class Instance(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     series = models.ForeignKey(Series, models.CASCADE, related_name="instances")
-    sop_instance_uid = models.TextField(unique=True)
+    sop_instance_uid = models.TextField(db_collation="C")
     sop_class_uid = models.TextField()
     instance_number = models.BigIntegerField(null=True)
     number_of_frames = models.BigIntegerField(null=True)
@@ -106,6 +127,12 @@ class Instance(models.Model):
     columns = models.IntegerField(null=True)
     version_count = models.IntegerField(default=1)
     created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sop_instance_uid"], name="instance_uid")]
+
+    def __str__(self) -> str:
+        return self.sop_instance_uid
 
 
 class Version(models.Model):
@@ -116,11 +143,11 @@ class Version(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    instance = models.ForeignKey(Instance, models.CASCADE, related_name="versions")
+    instance = models.ForeignKey(Instance, models.CASCADE, related_name="versions", db_index=False)
     sha256 = models.BinaryField(max_length=32)
     dataset_offset = models.BigIntegerField(help_text="Where the data set begins in the file, bytes")
     dataset_bytes = models.BigIntegerField()
-    file_path = models.TextField(unique=True, help_text="Relative to the home")
+    file_path = models.TextField(db_collation="C", help_text="Relative to the home")
     file_bytes = models.BigIntegerField()
     transfer_syntax_uid = models.TextField()
     origin = models.TextField(help_text="dimse or import")
@@ -138,15 +165,22 @@ class Version(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["instance", "sha256"], name="version_bytes_once"),
-            models.UniqueConstraint(fields=["instance"], condition=Q(current=True), name="version_one_current"),
+            models.UniqueConstraint(
+                fields=["instance"], condition=Q(current=True), name="version_one_current"
+            ),
+            models.UniqueConstraint(fields=["file_path"], name="version_path"),
         ]
+
+    def __str__(self) -> str:
+        return self.file_path
 
 
 class Conflict(models.Model):
     """Two senders who disagree: shown to people, never resolved by overwriting.
 
-    kind: `identity` (one study, two patients), `bytes` (one SOP Instance UID, different data sets),
-    `hierarchy` (an instance or series that moved to another study or series).
+    kind: `identity` (one study, two patients), `demographics` (one Patient ID, other name or birth date),
+    `bytes` (one SOP Instance UID, different data sets), `hierarchy` (an instance that moved to another
+    series or study).
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -163,6 +197,9 @@ class Conflict(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kind", "key"], name="conflict_once")]
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
 
 class OpenAssociation(models.Model):
     """An association that is still open and has brought instances of a study: the study is not settled."""
@@ -174,5 +211,21 @@ class OpenAssociation(models.Model):
     since = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["association_id", "study"], name="open_association_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["association_id", "study"], name="open_association_once")
+        ]
         indexes = [models.Index(fields=["slot"], name="open_association_slot")]
+
+
+class EndedAssociation(models.Model):
+    """An association that is known to be over, kept for a while.
+
+    Large objects are read from their own files and small ones from a journal, so an object may be indexed
+    after the end of its association; it must not open it again.
+    """
+
+    association_id = models.UUIDField(primary_key=True)
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["ended_at"], name="ended_association_at")]

@@ -1,1 +1,25 @@
-urlpatterns: list = []
+"""Addresses of the web process. What each is allowed to whom: `main.permissions_check.walk`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from gantry.main.admin_site import site
+from gantry.main.admin_site_models import register
+from gantry.main.api import root, v1
+from gantry.main.landing import landing
+
+register(site)
+_root_patterns = [pattern for pattern in root.urls[0] if pattern.name != "api-root"]
+
+urlpatterns = [
+    path("", landing, name="landing"),
+    path("admin/", site.urls),
+    path("api/v1/", v1.urls),
+    path("", (_root_patterns, "ninja", "root")),  # type: ignore[arg-type]  # as `urls` of a NinjaAPI
+]
+
+handler400 = "gantry.main.landing.bad_request"
+handler403 = "gantry.main.landing.forbidden"
+handler404 = "gantry.main.landing.not_found"
+handler500 = "gantry.main.landing.server_error"

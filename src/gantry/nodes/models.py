@@ -9,7 +9,7 @@ class Node(models.Model):
     """A DIMSE peer: who it is, where it is, and how hard we may push it."""
 
     id = models.BigAutoField(primary_key=True)
-    name = models.TextField(unique=True)
+    name = models.TextField()
     kind = models.TextField(default="dimse")
     aet = models.TextField(help_text="Its AE title (we call it by this name)")
     host = models.TextField()
@@ -23,4 +23,15 @@ class Node(models.Model):
     created_at = models.DateTimeField()
     last_success_at = models.DateTimeField(null=True)
     last_failure_at = models.DateTimeField(null=True)
-    last_error = models.TextField(default="")
+    last_error = models.TextField(default="", help_text="Why the last connection failed; empty after a success")
+    failure_count = models.IntegerField(default=0, help_text="Connections that failed since the last success")
+    retry_at = models.DateTimeField(null=True, help_text="Nothing is sent before, because the last connection failed")
+    removed_at = models.DateTimeField(null=True, help_text="Removed by a person; kept because receipts name it")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name"], condition=models.Q(removed_at=None), name="node_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

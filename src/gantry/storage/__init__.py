@@ -1,1 +1,18 @@
-"""Bytes in, same bytes out: spool, digest, sync, publish, verify."""
+"""Bytes in, same bytes out: a durable spool that needs no database, final places, verification.
+
+Knows no DICOM. Verbs: SpoolWriter.begin -> IncomingObject.commit,
+SpoolReader.pending -> place -> sync -> release, open_object, verify.
+"""
+
+from gantry.storage.incoming import IncomingObject
+from gantry.storage.layout import object_path, quarantine_path
+from gantry.storage.objects import StoredObject, open_object
+from gantry.storage.spool_reader import SpoolReader
+from gantry.storage.spool_writer import SpoolWriter
+from gantry.storage.spooled import AssociationEnded, RunEnded, RunStarted, SpooledObject
+from gantry.storage.verify import ExpectedFile, Finding, verify
+
+__all__ = [
+    "AssociationEnded", "ExpectedFile", "Finding", "IncomingObject", "RunEnded", "RunStarted", "SpoolReader",
+    "SpoolWriter", "SpooledObject", "StoredObject", "object_path", "open_object", "quarantine_path", "verify",
+]  # fmt: skip

@@ -12,7 +12,8 @@ class Delivery(models.Model):
     """waiting -> sent -> confirmed; or failed (will be tried again) and at last dead (a person decides).
 
     `sent` is written before the answer is known, so after a crash such a row is sent again; `confirmed`
-    is final and is only written for a Success or Warning status of the peer (PS3.7 C).
+    is final and is only written for a Success or Warning status of the peer (PS3.7 C). While a run holds
+    a row (`lease_owner`), `next_attempt_at` is the end of its lease: a run that died gives it back by time.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -37,6 +38,11 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         constraints = [models.UniqueConstraint(fields=["version", "node"], name="delivery_once")]
         indexes = [
-            models.Index(fields=["node", "status", "next_attempt_at"], name="delivery_due"),
+            models.Index(
+                fields=["node", "next_attempt_at", "id"],
+                condition=models.Q(status__in=["waiting", "failed", "sent"]),
+                name="delivery_due",
+            ),
+            models.Index(fields=["status", "id"], name="delivery_status"),
             models.Index(fields=["study", "status"], name="delivery_study"),
         ]

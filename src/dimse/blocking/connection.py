@@ -1,0 +1,315 @@
+"""One association of a blocking server, in its own thread: reads, asks the acceptor, answers."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from time import monotonic
+from uuid import uuid4
+
+from dimse.acceptance import (
+    Accept,
+    AssociationInfo,
+    Drain,
+    Limits,
+    PeerAddress,
+    Progress,
+    Reject,
+    StoreAnswer,
+    build_accept,
+    read_store,
+    response_to,
+)
+from dimse.association import Association
+from dimse.blocking.acceptor import Acceptor, StoreSink
+from dimse.blocking.sockets import close_politely, quick_ack, send_all, set_no_delay, set_timeouts
+from dimse.commands import Command, CommandField
+from dimse.errors import AssociationFailure, DimseError, Refused, RemoteProtocolError, TimedOut
+from dimse.events import (
+    Aborted,
+    AssociationRequested,
+    CommandReceived,
+    DataFragment,
+    Event,
+    ReleaseConfirmed,
+    ReleaseRequested,
+)
+from dimse.negotiation import ContextPolicy, judge
+from dimse.pdu import AssociateReject
+from dimse.states import Role
+from dimse.status import PROCESSING_FAILURE, UNRECOGNISED_OPERATION
+
+log = logging.getLogger(__name__)
+RELEASED, ABORTED, LOST, TIMED_OUT, BROKEN, STOPPED, REJECTED = (
+    *("released", "aborted", "lost", "timed out", "protocol error", "stopped", "rejected"),
+)
+
+
+class Stopped(AssociationFailure):
+    """The server is going down."""
+
+
+class Connection:
+    """A TCP connection to a server and the association on it."""
+
+    def __init__(
+        self, sock: socket.socket, peer: PeerAddress, acceptor: Acceptor, policy: ContextPolicy, limits: Limits
+    ) -> None:
+        self.sock = sock
+        self.peer = peer
+        self.began = monotonic()
+        #: True once the association request came: such a connection is not evicted.
+        self.requested = False
+        self.stopping = False
+        self.info: AssociationInfo | None = None
+        self._acceptor = acceptor
+        self._policy = policy
+        self._limits = limits
+        self._core = Association(Role.ACCEPTOR, max_pdu=limits.max_pdu)
+        self._progress = Progress(limits)
+        self._sink: StoreSink | None = None
+        self._command: Command | None = None
+        self._uids = ("", "")
+        self._aborting = False
+
+    def run(self) -> None:
+        """Serve until the association ends. Never raises."""
+        how = LOST
+        try:
+            set_no_delay(self.sock)
+            set_timeouts(self.sock, min(self._limits.tick_seconds, self._limits.idle_seconds), self._limits.send_seconds)
+            how = self._serve()
+        except RemoteProtocolError as error:
+            how = BROKEN
+            log.info("association with %s aborted: %s", self.peer.host, error)
+            self._last_words(error.reply)
+        except TimedOut as error:
+            how = TIMED_OUT
+            log.info("association with %s aborted: %s", self.peer.host, error)
+            self._last_words(self._core.abort(2, 0))
+        except Stopped:
+            how = STOPPED
+            self._last_words(self._core.abort(2, 0))
+        except (DimseError, OSError) as error:
+            log.info("association with %s ended: %s", self.peer.host, error)
+        except Exception:
+            how = BROKEN
+            log.exception("association with %s failed", self.peer.host)
+            self._last_words(self._core.abort(2, 0))
+        finally:
+            self._end(how)
+
+    def evict(self) -> None:
+        """Make room (other thread): no request came in time."""
+        self._shutdown(socket.SHUT_RDWR)
+
+    def abort_now(self) -> None:
+        """Wake the thread so that it aborts (other thread)."""
+        self._aborting = self.stopping = True
+        self._shutdown(socket.SHUT_RD)
+
+    def _shutdown(self, how: int) -> None:
+        try:
+            self.sock.shutdown(how)
+        except OSError:
+            return  # already gone
+
+    def _end(self, how: str) -> None:
+        sink, self._sink = self._sink, None
+        try:
+            if sink is not None:
+                sink.abort()
+        except Exception:
+            log.exception("sink of %s could not be aborted", self.peer.host)
+        try:
+            if self.info is not None:
+                self._acceptor.association_ended(self.info, how)
+        except Exception:
+            log.exception("end of the association with %s could not be noted", self.peer.host)
+        if how in {LOST, ABORTED}:
+            self.sock.close()
+        else:
+            close_politely(self.sock, self._limits.close_seconds)
+
+    def _last_words(self, data: bytes) -> None:
+        try:
+            set_timeouts(self.sock, self._limits.tick_seconds, self._limits.close_seconds)
+            if data:
+                send_all(self.sock, data)
+        except (AssociationFailure, OSError):
+            return  # best effort
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def _serve(self) -> str:
+        view = memoryview(bytearray(self._limits.receive_buffer))
+        core = self._core
+        while True:
+            size = self._read(view)
+            if not size:
+                if self._aborting:
+                    raise Stopped
+                core.connection_ended()
+                return LOST
+            core.receive(view[:size])
+            while (event := core.next_event()) is not None:
+                if (how := self._handle(event)) is not None:
+                    return how
+
+    def _read(self, view: memoryview) -> int:
+        """Bytes read, 0 at the end of the stream. Raises `TimedOut` or `Stopped`."""
+        progress, limits, core, sock = self._progress, self._limits, self._core, self.sock
+        while True:
+            if limits.quick_ack:
+                quick_ack(sock)
+            before = monotonic()
+            try:
+                size = sock.recv_into(view)
+            except BlockingIOError:
+                size = -1
+            now = monotonic()
+            progress.add(max(size, 0), now - before)
+            if size == 0:
+                return 0
+            if core.artim_runs and now - self.began > limits.association_seconds:
+                core.timer_expired()
+                raise TimedOut("no association request in time")
+            if core.in_message:
+                if progress.too_slow():
+                    raise TimedOut("a message came slower than the minimum rate")
+            elif size < 0 and self.stopping:
+                raise Stopped
+            if size > 0:
+                return size
+            if progress.silent >= limits.idle_seconds:
+                raise TimedOut("idle for too long")
+
+    # --- answering ---------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> str | None:
+        """Act on an event; how the association ended, if it did."""
+        kind = type(event)
+        if kind is DataFragment:
+            self._fragment(event)  # type: ignore[arg-type]  # type() is faster than isinstance here
+        elif kind is CommandReceived:
+            self._begin(event)  # type: ignore[arg-type]  # as above
+        elif isinstance(event, AssociationRequested):
+            return self._associate(event)
+        elif isinstance(event, ReleaseRequested | ReleaseConfirmed):
+            if self._core.owes_release_reply:
+                send_all(self.sock, self._core.reply_release())
+            return RELEASED
+        elif isinstance(event, Aborted):
+            return ABORTED
+        return None
+
+    def _associate(self, event: AssociationRequested) -> str | None:
+        self.requested = True
+        request = event.request
+        reject = judge(request)
+        if reject is None:
+            decision = self._decide(event)
+            if isinstance(decision, Accept):
+                accept = build_accept(request, decision, self._policy, self._limits.max_pdu)
+                reply = self._core.accept(accept)
+                self.info = AssociationInfo(uuid4(), self.peer, request, self._core.contexts)
+                send_all(self.sock, reply)
+                self._progress.restart()
+                return None
+            reject = AssociateReject(decision.result, decision.source, decision.reason)
+        send_all(self.sock, self._core.reject(reject))
+        return REJECTED
+
+    def _decide(self, event: AssociationRequested) -> Accept | Reject:
+        try:
+            return self._acceptor.association_requested(event.request, self.peer)
+        except Exception:
+            log.exception("association request of %s could not be judged", self.peer.host)
+            return Reject(result=2)
+
+    def _begin(self, event: CommandReceived) -> None:
+        """A message begins; without data set it is answered at once."""
+        command = event.command
+        if command.field == CommandField.C_STORE_RQ:
+            self._begin_store(event)
+            return
+        if command.is_response:
+            raise RemoteProtocolError(f"{command.name} to a question that was not asked", reason=2)
+        answer = StoreAnswer(UNRECOGNISED_OPERATION)
+        if command.field == CommandField.C_ECHO_RQ:
+            answer = self._echo()
+        self._command = command
+        if event.has_data_set:
+            self._sink = Drain(answer)
+        elif command.field != CommandField.C_CANCEL_RQ:
+            self._answer(event.context_id, answer)
+        if not event.has_data_set:
+            self._progress.restart()
+
+    def _echo(self) -> StoreAnswer:
+        assert self.info is not None  # set by accept
+        try:
+            return StoreAnswer(self._acceptor.echo(self.info))
+        except Refused as refusal:
+            return StoreAnswer(refusal.status, refusal.comment)
+        except Exception as error:
+            return _failed(error)
+
+    def _begin_store(self, event: CommandReceived) -> None:
+        info = self.info
+        assert info is not None  # set by accept
+        request = read_store(event.command)
+        self._command = event.command
+        self._uids = (request.sop_class_uid, request.sop_instance_uid)
+        try:
+            self._sink = self._acceptor.store(info, request, info.contexts[event.context_id])
+        except Refused as refusal:
+            self._sink = Drain(StoreAnswer(refusal.status, refusal.comment))
+        except Exception as error:
+            self._sink = Drain(_failed(error))
+
+    def _fragment(self, event: DataFragment) -> None:
+        sink = self._sink
+        assert sink is not None  # a data set follows its command
+        try:
+            if event.view:
+                sink.write(event.view)
+            if not event.last:
+                return
+            answer = sink.finish()
+            self._sink = None
+        except Refused as refusal:
+            answer = self._give_up(sink, StoreAnswer(refusal.status, refusal.comment))
+        except Exception as error:
+            answer = self._give_up(sink, _failed(error))
+        if event.last:
+            self._sink = None
+            self._answer(event.context_id, answer)
+            self._progress.restart()
+
+    def _give_up(self, sink: StoreSink, answer: StoreAnswer) -> StoreAnswer:
+        """The sink raised: undo it and swallow the rest of the data set."""
+        self._sink = Drain(answer)
+        try:
+            sink.abort()
+        except Exception:
+            log.exception("sink of %s could not be aborted", self.peer.host)
+        return answer
+
+    def _answer(self, context_id: int, answer: StoreAnswer) -> None:
+        command = self._command
+        assert command is not None  # set when the message began
+        if command.field == CommandField.C_STORE_RQ:
+            message_id = command.values[0x0110]
+            assert isinstance(message_id, int)  # required by the reader, two bytes
+            data = self._core.send_store_response(
+                context_id, message_id, self._uids, answer.status, answer.comment
+            )
+        else:
+            data = self._core.send_command(context_id, response_to(command, answer))
+        send_all(self.sock, data)
+
+
+def _failed(error: Exception) -> StoreAnswer:
+    log.error("an acceptor failed", exc_info=error)
+    return StoreAnswer(PROCESSING_FAILURE, type(error).__name__)

@@ -1,0 +1,112 @@
+"""Socket options, reads with a clock and gathered writes for the blocking driver (Linux).
+
+Time-outs are SO_RCVTIMEO and SO_SNDTIMEO: a read stays one system call, where `settimeout` would make it two.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Sequence
+from time import monotonic
+
+from dimse.errors import ConnectionLost, TimedOut
+
+_TIMEVAL = struct.Struct("ll")
+#: Most bytes that are thrown away while a connection is being closed politely.
+_LINGER_BYTES = 64 << 20
+Buffer = bytes | memoryview
+
+
+def listen(host: str, port: int, *, backlog: int = 1024, reuse_port: bool = False) -> socket.socket:
+    """A listening socket (IPv4 or IPv6 by the host). Port 0 takes a free one. `OSError` when it cannot be had."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(address)
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def set_timeouts(sock: socket.socket, receive: float, send: float | None = None) -> None:
+    """Kernel time-outs of a blocking socket, seconds (at least one millisecond: zero would mean for ever)."""
+    sock.setblocking(True)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(receive))
+    if send is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(send))
+
+
+def _timeval(seconds: float) -> bytes:
+    micros = max(1000, int(seconds * 1_000_000))
+    return _TIMEVAL.pack(micros // 1_000_000, micros % 1_000_000)
+
+
+def set_no_delay(sock: socket.socket) -> None:
+    """Send at once."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def quick_ack(sock: socket.socket) -> None:
+    """Acknowledge at once; the kernel forgets it, so it is set again after each read."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def send_all(sock: socket.socket, data: bytes) -> None:
+    """One small write. `TimedOut` or `ConnectionLost`."""
+    try:
+        sock.sendall(data)
+    except BlockingIOError:
+        raise TimedOut("the peer takes no bytes") from None
+    except OSError as error:
+        raise ConnectionLost(f"the connection broke while sending: {error.strerror}") from None
+
+
+def send_batch(sock: socket.socket, batch: Sequence[Buffer]) -> None:
+    """Many buffers in as few writes as the kernel takes. `TimedOut` or `ConnectionLost`."""
+    total = sum(len(piece) for piece in batch)
+    try:
+        sent = sock.sendmsg(batch)
+        while sent < total:
+            total -= sent
+            batch = _rest(batch, sent)
+            sent = sock.sendmsg(batch)
+    except BlockingIOError:
+        raise TimedOut("the peer takes no bytes") from None
+    except OSError as error:
+        raise ConnectionLost(f"the connection broke while sending: {error.strerror}") from None
+
+
+def _rest(batch: Sequence[Buffer], sent: int) -> list[Buffer]:
+    """What is left of a batch after `sent` bytes."""
+    for number, piece in enumerate(batch):
+        if sent < len(piece):
+            return [memoryview(piece)[sent:], *batch[number + 1 :]]
+        sent -= len(piece)
+    return []
+
+
+def close_politely(sock: socket.socket, seconds: float) -> None:
+    """Wait for the peer's end of the stream, throwing bytes away, so that our last PDU is not lost to a reset."""
+    deadline = monotonic() + seconds
+    scratch = bytearray(65536)
+    left = _LINGER_BYTES
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        while left > 0 and (rest := deadline - monotonic()) > 0:
+            set_timeouts(sock, rest)
+            size = sock.recv_into(scratch)
+            if not size:
+                break
+            left -= size
+    except OSError:
+        pass  # reset or time-out: closed either way
+    finally:
+        sock.close()

@@ -1,0 +1,81 @@
+"""Locks signing in after failures, in the database, so that all web processes agree and a restart forgets nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from gantry.accounts.errors import SignInLocked
+from gantry.accounts.models import SignInFailures
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many failures within `window` lock for `lock`."""
+
+    failures: int
+    window: timedelta
+    lock: timedelta
+
+
+#: One name from one address: five, then a quarter of an hour.
+PER_NAME = Limit(5, timedelta(minutes=15), timedelta(minutes=15))
+#: One address, whatever the names: against trying one password on many names.
+PER_ADDRESS = Limit(50, timedelta(minutes=15), timedelta(minutes=15))
+FORGET_AFTER = timedelta(days=1)
+
+_COUNT = """
+INSERT INTO accounts_signinfailures AS f (key, failures, first_at, last_at)
+VALUES (%(key)s, 1, now(), now())
+ON CONFLICT (key) DO UPDATE SET
+    failures = CASE WHEN f.locked_until > now() THEN f.failures
+                    WHEN f.last_at < now() - %(window)s OR f.locked_until IS NOT NULL THEN 1
+                    ELSE f.failures + 1 END,
+    first_at = CASE WHEN f.last_at < now() - %(window)s OR f.locked_until <= now() THEN now() ELSE f.first_at END,
+    last_at = CASE WHEN f.locked_until > now() THEN f.last_at ELSE now() END,
+    locked_until = CASE WHEN f.locked_until > now() THEN f.locked_until
+                        WHEN f.locked_until IS NULL AND f.last_at >= now() - %(window)s
+                             AND f.failures + 1 > %(limit)s THEN now() + %(lock)s
+                        ELSE NULL END
+RETURNING extract(epoch FROM locked_until - now())::float8
+"""
+
+
+def _keys(username: str, address: str) -> list[tuple[bytes, Limit]]:
+    # A digest, because people type passwords into the name field; the case of a name gives no fresh attempts.
+    name = f"name\0{username.casefold()}\0{address}".encode("utf-8", "surrogatepass")
+    place = f"address\0{address}".encode("utf-8", "surrogatepass")
+    return [(hashlib.sha256(name).digest(), PER_NAME), (hashlib.sha256(place).digest(), PER_ADDRESS)]
+
+
+def count_attempt(username: str, address: str) -> None:
+    """Count an attempt as failed *before* the password is looked at, so that a hundred at once get no more tries.
+
+    Raises SignInLocked with the seconds to wait. `forgive` takes the count back after a success.
+    """
+    waits: list[float] = []
+    with transaction.atomic(), connection.cursor() as cursor:
+        for key, limit in _keys(username, address):
+            cursor.execute(
+                _COUNT, {"key": key, "window": limit.window, "lock": limit.lock, "limit": limit.failures}
+            )
+            row = cursor.fetchone()
+            if row and row[0] is not None:
+                waits.append(row[0])
+    if waits:
+        raise SignInLocked(retry_after=max(1, round(max(waits))))
+
+
+def forgive(username: str, address: str) -> None:
+    """The attempt was a success: the name's count is cleared, the address's gets this one back."""
+    (name, _), (place, _) = _keys(username, address)
+    SignInFailures.objects.filter(key=name).delete()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE accounts_signinfailures SET failures = greatest(failures - 1, 0) WHERE key = %s", [place]
+        )
+    SignInFailures.objects.filter(last_at__lt=timezone.now() - FORGET_AFTER).delete()

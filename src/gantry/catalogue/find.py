@@ -1,0 +1,262 @@
+"""Search the index: studies, series and instances, a page at a time, newest first.
+
+Every search is one query, whatever it finds. Pages follow keys, not offsets, so that page 1 000 costs what
+page 1 costs and nothing is shown twice because something new came in between.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Generic, TypeVar
+
+import psycopg
+from psycopg.rows import class_row
+
+from gantry import database
+from gantry.catalogue.errors import BadCursor
+
+MAX_LIMIT = 1000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFound:
+    """A study with its patient."""
+
+    id: int
+    study_instance_uid: str
+    patient_id: str
+    issuer_of_patient_id: str
+    patient_name: str
+    patient_birth_date: date | None
+    patient_sex: str
+    study_date: date | None
+    study_time: str
+    accession_number: str
+    study_id: str
+    study_description: str
+    referring_physician_name: str
+    institution_name: str
+    modalities: list[str]
+    series_count: int
+    instance_count: int
+    size_bytes: int
+    conflict_count: int
+    first_received_at: datetime
+    last_received_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFound:
+    """A series and the UID of its study."""
+
+    id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    modality: str
+    series_number: int | None
+    series_description: str
+    body_part_examined: str
+    protocol_name: str
+    manufacturer: str
+    manufacturer_model_name: str
+    station_name: str
+    series_date: date | None
+    series_time: str
+    instance_count: int
+    size_bytes: int
+    first_received_at: datetime
+    last_received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFound:
+    """An instance with its current version; `sha256` is of the data set."""
+
+    id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    instance_number: int | None
+    number_of_frames: int | None
+    rows: int | None
+    columns: int | None
+    version_count: int
+    version_id: int
+    sha256: bytes
+    transfer_syntax_uid: str
+    dataset_bytes: int
+    file_bytes: int
+    file_path: str
+    origin: str
+    calling_aet: str
+    called_aet: str
+    remote_address: str
+    received_at: datetime
+    indexed_at: datetime
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows and the cursor of the rows after them; no cursor: these were the last."""
+
+    items: list[T]
+    next: str | None
+
+
+def like(pattern: str, *, contains: bool = False) -> str:
+    """A DICOM wildcard pattern (PS3.4 C.2.2.2.4: * and ?) as a pattern of LIKE, in lower case."""
+    escaped = pattern.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%" if contains else escaped.replace("*", "%").replace("?", "_")
+
+
+def _text(value: str | None) -> str | None:
+    # No column holds a NUL, and no parameter may: the search finds nothing instead of failing.
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if value else None
+
+
+def _wild(value: str | None) -> str | None:
+    return like(value) if (value := _text(value)) else None
+
+
+def find_studies(
+    connection: psycopg.Connection[Any],
+    *,
+    patient_id: str | None = None,
+    patient_name: str | None = None,
+    accession_number: str | None = None,
+    study_date: tuple[date | None, date | None] | None = None,
+    modality: str | None = None,
+    study_instance_uid: str | None = None,
+    q: str | None = None,
+    conflicts: bool | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[StudyFound]:
+    """Studies, the last received first.
+
+    `patient_id`, `patient_name` and `accession_number` take the wildcards * and ? and any case; `study_date` is
+    a range with both ends included; `modality` is one of the study's; `q` must be contained in Patient ID, name,
+    accession number, description, or be the whole Study Instance UID; `conflicts` asks for studies with or
+    without a conflict. `limit` is at most 1 000. Raises BadCursor.
+    """
+    after = _decode(cursor, 2)
+    first, last = study_date or (None, None)
+    needle = _text(q.strip()) if q else None
+    values = {
+        "patient_id": _wild(patient_id),
+        "patient_name": _wild(patient_name),
+        "accession_number": _wild(accession_number),
+        "date_from": first,
+        "date_to": last,
+        "modality": _text(modality),
+        "uid": _text(study_instance_uid),
+        "q": needle,
+        "q_like": like(needle, contains=True) if needle else None,
+        "conflicts": conflicts,
+        "after_at": _moment(after[0]) if after else None,
+        "after_id": after[1] if after else None,
+    }
+    return _page(
+        connection,
+        "find_studies",
+        StudyFound,
+        values,
+        limit,
+        lambda s: [s.last_received_at.isoformat(), s.id],
+    )
+
+
+def find_series(
+    connection: psycopg.Connection[Any],
+    *,
+    study_instance_uid: str | None = None,
+    series_instance_uid: str | None = None,
+    modality: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[SeriesFound]:
+    """Series that have instances, the newest first. Raises BadCursor."""
+    after = _decode(cursor, 1)
+    values = {
+        "study_uid": _text(study_instance_uid),
+        "uid": _text(series_instance_uid),
+        "modality": _text(modality),
+        "after_id": after[0] if after else None,
+    }
+    return _page(connection, "find_series", SeriesFound, values, limit, lambda s: [s.id])
+
+
+def find_instances(
+    connection: psycopg.Connection[Any],
+    *,
+    study_instance_uid: str | None = None,
+    series_instance_uid: str | None = None,
+    sop_instance_uid: str | None = None,
+    sop_class_uid: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[InstanceFound]:
+    """Instances with their current version, the newest first. Raises BadCursor."""
+    after = _decode(cursor, 1)
+    values = {
+        "study_uid": _text(study_instance_uid),
+        "series_uid": _text(series_instance_uid),
+        "uid": _text(sop_instance_uid),
+        "class_uid": _text(sop_class_uid),
+        "after_id": after[0] if after else None,
+    }
+    return _page(connection, "find_instances", InstanceFound, values, limit, lambda i: [i.id])
+
+
+def _page(
+    connection: psycopg.Connection[Any],
+    name: str,
+    kind: type[T],
+    values: dict[str, Any],
+    limit: int,
+    key: Any,
+) -> Page[T]:
+    limit = max(1, min(limit, MAX_LIMIT))
+    sql = database.statements("gantry.catalogue", "find.sql")[name]
+    with psycopg.Cursor(connection, row_factory=class_row(kind)) as found:
+        # Not prepared: the plan must be for the filters that are given, and most are not.
+        found.execute(sql, {**values, "limit": limit + 1}, prepare=False)
+        items = found.fetchall()
+    more = len(items) > limit
+    items = items[:limit]
+    return Page(items, _encode(key(items[-1])) if more else None)
+
+
+def _encode(key: list[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str | None, width: int) -> list[Any] | None:
+    if not cursor:
+        return None
+    try:
+        key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise BadCursor(BadCursor.__doc__) from error
+    identifier = key[-1] if isinstance(key, list) and len(key) == width else None
+    if not isinstance(identifier, int) or isinstance(identifier, bool) or not 0 <= identifier < 2**63:
+        raise BadCursor(BadCursor.__doc__)
+    return list(key)
+
+
+def _moment(text: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError as error:
+        raise BadCursor(BadCursor.__doc__) from error
+    if moment.tzinfo is None:
+        raise BadCursor(BadCursor.__doc__)
+    return moment

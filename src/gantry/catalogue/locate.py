@@ -1,0 +1,91 @@
+"""Where the bytes of a version are, and which digests are known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+
+from gantry import database
+
+
+@dataclass(slots=True)
+class Known:
+    """An instance that is in the index: the study it lies in and the digests of all its versions."""
+
+    study_instance_uid: str
+    digests: set[bytes] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The bytes of one version. `file_path` is relative to the home; the data set begins at `dataset_offset`."""
+
+    version_id: int
+    study_id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    file_path: str
+    file_bytes: int
+    dataset_offset: int
+    dataset_bytes: int
+    sha256: bytes
+    current: bool
+
+
+def lookup_versions(
+    connection: psycopg.Connection[Any], sop_instance_uids: Collection[str]
+) -> dict[str, Known]:
+    """The instances among these that are in the index, by SOP Instance UID. One query, no locks."""
+    sql = database.statements("gantry.catalogue", "index.sql")["lookup_versions"]
+    found: dict[str, Known] = {}
+    for uid, digest, study in connection.execute(sql, {"uids": list(sop_instance_uids)}):
+        known = found.get(uid)
+        if known is None:
+            known = found[uid] = Known(study)
+        known.digests.add(bytes(digest))
+    return found
+
+
+def locate(
+    connection: psycopg.Connection[Any],
+    *,
+    version_ids: Collection[int] | None = None,
+    study_id: int | None = None,
+    batch_id: UUID | None = None,
+) -> list[Location]:
+    """The versions with these ids, or the current ones of a study, or those that came with a batch.
+
+    In the order of study, series and instance number, as a receiver would like to get them. What is unknown
+    is left out. Exactly one of the three must be given (ValueError).
+    """
+    if sum(value is not None for value in (version_ids, study_id, batch_id)) != 1:
+        raise ValueError("give version_ids, study_id or batch_id")
+    sql = database.statements("gantry.catalogue")["locate"]
+    ids = list(version_ids) if version_ids is not None else None
+    with connection.cursor(row_factory=class_row(Location)) as cursor:
+        cursor.execute(sql, {"version_ids": ids, "study_id": study_id, "batch_id": batch_id}, prepare=False)
+        return cursor.fetchall()
+
+
+def every_location(connection: psycopg.Connection[Any], *, page: int = 2000) -> Iterator[Location]:
+    """Each version there is, ordered by the bytes of `file_path`, read with a cursor on the server.
+
+    Memory is that of one page, whatever the size of the archive. Needs a transaction of its own on
+    `connection` until it is exhausted or closed.
+    """
+    sql = database.statements("gantry.catalogue")["every_location"]
+    with (
+        connection.transaction(),
+        connection.cursor(name="every_location", row_factory=class_row(Location)) as cursor,
+    ):
+        cursor.itersize = page
+        cursor.execute(sql)
+        yield from cursor

@@ -1,0 +1,13 @@
+"""The web process as an ASGI application: `gantry.main.asgi:application`."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+from gantry.main.asgi_limits import Limits
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry.main.django_settings")
+
+application = Limits(get_asgi_application())

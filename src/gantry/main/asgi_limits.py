@@ -1,0 +1,142 @@
+"""What holds for every request before Django sees it, and for every answer after: sizes and headers."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from gantry.main.errors_api import plain
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger("gantry.web")
+
+#: No route takes files; a rule or a node fits in far less.
+MAX_BODY_BYTES = 1024 * 1024
+MAX_TARGET_BYTES = 8 * 1024
+
+_STRICT = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_PAGE = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+_ADMIN = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+# Swagger UI writes style attributes and shows its icons from data: addresses; scripts stay ours alone.
+_DOCS = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), geolocation=(), microphone=()",
+}
+# WhiteNoise lets any site read static files; ours are for our pages.
+_DROPPED = frozenset({b"server", b"access-control-allow-origin"})
+
+
+def policy_for(path: str) -> str:
+    """The Content-Security-Policy of an address."""
+    if path.startswith("/admin/"):
+        return _ADMIN
+    if path == "/api/v1/docs":
+        return _DOCS
+    if path.startswith(("/api/", "/health/", "/metrics", "/static/")):
+        return _STRICT
+    return _PAGE
+
+
+class TooLarge(Exception):
+    """The body grew beyond the limit while it came in."""
+
+
+class Limits:
+    """An ASGI application around another."""
+
+    def __init__(self, inner: Application) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; only HTTP is known."""
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        send = _with_headers(scope, send)
+        refusal = _refusal(scope)
+        if refusal:
+            await _answer(send, refusal)
+            return
+        started = False
+
+        async def note_start(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._inner(scope, _counted(receive), note_start)
+        except TooLarge:
+            if not started:
+                await _answer(send, 413)
+
+
+def _refusal(scope: Scope) -> int:
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET_BYTES:
+        return 414
+    for name, value in scope["headers"]:
+        if name == b"content-length" and (not value.isdigit() or len(value) > 12 or int(value) > MAX_BODY_BYTES):
+            return 413
+    return 0
+
+
+def _counted(receive: Receive) -> Receive:
+    """Bodies of unknown length are counted as they come."""
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            if seen > MAX_BODY_BYTES:
+                raise TooLarge
+        return message
+
+    return counted
+
+
+def _with_headers(scope: Scope, send: Send) -> Send:
+    path = scope["path"]
+    extra = {**_HEADERS, b"content-security-policy": policy_for(path).encode("ascii")}
+    if not path.startswith("/static/"):
+        extra[b"cache-control"] = b"no-store"
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            # The query is never logged: it may hold a name.
+            log.debug("%s %s %s", scope["method"], path, message["status"])
+            kept = [
+                (name, value) for name, value in message.get("headers", [])
+                if name.lower() not in extra and name.lower() not in _DROPPED
+            ]  # fmt: skip
+            message = {**message, "headers": [*kept, *extra.items()]}
+        await send(message)
+
+    return sending
+
+
+async def _answer(send: Send, status: int) -> None:
+    content = json.dumps(plain(status)).encode("utf-8")
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode("ascii"))]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": content})

@@ -1,0 +1,102 @@
+"""What the routes of nodes take and give."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from ninja import Schema
+from pydantic import ConfigDict, Field, model_validator
+
+from gantry.accounts.page import Page, Text
+from gantry.nodes.models import Node
+
+NodeName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["archive"])]
+
+
+class NodeIn(Schema):
+    """A node to add: its `address`, or `aet`, `host` and `port`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: NodeName
+    address: Annotated[Text, Field(max_length=300)] = Field(
+        default="", description="AET@HOST:PORT", examples=["ARCHIVE@192.0.2.7:104"]
+    )
+    aet: Annotated[Text, Field(max_length=16)] = Field(default="", examples=["ARCHIVE"])
+    host: Annotated[Text, Field(max_length=253)] = Field(default="", examples=["192.0.2.7"])
+    port: int | None = Field(default=None, ge=1, le=65535, examples=[104])
+    calling_aet: Annotated[Text, Field(max_length=16)] = Field(
+        default="", description="Our AE title towards it; empty: this server's own"
+    )
+    max_associations: int = Field(default=4, ge=1, le=64)
+    max_attempts: int = Field(default=12, ge=1, le=1000, description="Attempts before a delivery is dead")
+    connect_seconds: float = Field(default=10.0, ge=0.1, le=600, allow_inf_nan=False)
+    response_seconds: float = Field(default=60.0, ge=0.1, le=86400, allow_inf_nan=False)
+    enabled: bool = True
+
+    @model_validator(mode="after")
+    def _one_address(self) -> NodeIn:
+        parts = (self.aet, self.host, self.port)
+        if bool(self.address) == any(parts) or (not self.address and not all(parts)):
+            raise ValueError("give either address, or aet, host and port")
+        return self
+
+
+class NodeChange(Schema):
+    """What can be changed about a node."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool = Field(description="false holds its deliveries back")
+
+
+class NodeOut(Schema):
+    """A node, and how it has been lately."""
+
+    name: str = Field(examples=["archive"])
+    kind: str = Field(examples=["dimse"])
+    address: str = Field(description="AET@HOST:PORT", examples=["ARCHIVE@192.0.2.7:104"])
+    aet: str
+    host: str
+    port: int
+    calling_aet: str
+    max_associations: int
+    max_attempts: int
+    connect_seconds: float
+    response_seconds: float
+    enabled: bool
+    created_at: datetime
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    last_error: str = Field(description="Why the last connection failed; empty after a success")
+    failure_count: int = Field(description="Connections that failed since the last success")
+    retry_at: datetime | None = Field(description="Nothing is sent before, because the last connection failed")
+
+    @staticmethod
+    def resolve_address(node: Node) -> str:
+        """The written form."""
+        host = f"[{node.host}]" if ":" in node.host else node.host
+        return f"{node.aet}@{host}:{node.port}"
+
+
+class NodePage(Page[NodeOut]):
+    """A page of nodes."""
+
+
+class EchoOut(Schema):
+    """What a C-ECHO came to."""
+
+    ok: bool
+    milliseconds: float | None = Field(default=None, description="From the connection to the answer")
+    message: str = Field(default="", description="Why it failed", examples=["connection refused"])
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, result: Any) -> EchoOut:
+        """From `nodes.echo`'s result."""
+        seconds = getattr(result, "seconds", None)
+        return cls(
+            ok=bool(getattr(result, "ok", False)), milliseconds=None if seconds is None else round(seconds * 1000, 3),
+            message=str(getattr(result, "explanation", "")), remedy=str(getattr(result, "remedy", "")),
+        )  # fmt: skip

@@ -1,0 +1,121 @@
+"""Does a condition hold for the values of an instance? Pure, and bounded in time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import regex
+
+from gantry.routing.conditions import MOMENTS, NUMBERS, Condition, vr_of
+
+Values = Mapping[str, str | list[str]]
+#: How long one regular expression may search in one value, seconds. Beyond it does not match and is reported.
+REGEX_SECONDS = 0.05
+#: Characters of a value that are looked at; indexed attributes are far shorter (PS3.5 6.2).
+_VALUE_LIMIT = 10_240
+Test = Callable[[str], bool]
+
+
+class RegexTimeout(Exception):
+    """A regular expression took too long; the condition counts as not met."""
+
+
+def holds(condition: Condition, values: Values) -> bool:
+    """Whether any value of the attribute meets the condition; an absent attribute has the one value ''.
+
+    Text is compared as DICOM does: case counts, except in person names. Raises RegexTimeout.
+    """
+    found = values.get(condition.keyword, "")
+    candidates = found if isinstance(found, list) else [found]
+    test = _compiled(condition)
+    return any(test(str(value).strip(" \0")[:_VALUE_LIMIT]) for value in (candidates or [""]))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(condition: Condition) -> Test:
+    vr = vr_of(condition.keyword)
+    return {
+        "equals": _any_of,
+        "in": _any_of,
+        "wildcard": _wildcard,
+        "range": _range,
+        "regex": _regex,
+    }[condition.operator](condition, vr)
+
+
+def _any_of(condition: Condition, vr: str) -> Test:
+    if vr in NUMBERS:
+        numbers = {_number(value) for value in condition.values} - {None}
+        texts = frozenset(condition.values)
+        return lambda value: value in texts or _number(value) in numbers
+    if vr == "PN":
+        names = frozenset(value.casefold() for value in condition.values)
+        return lambda value: value.casefold() in names
+    wanted = frozenset(condition.values)
+    return wanted.__contains__
+
+
+def _wildcard(condition: Condition, vr: str) -> Test:
+    flags = re.DOTALL | (re.IGNORECASE if vr == "PN" else 0)
+    patterns = [re.compile(_wildcard_pattern(value), flags) for value in condition.values]
+    return lambda value: any(pattern.fullmatch(value) for pattern in patterns)
+
+
+def _wildcard_pattern(text: str) -> str:
+    # Between two `*` the first fit is the right one, so each part is atomic: linear, never catastrophic.
+    # (Atomic groups exist in `re` from 3.11.) The tail after the last `*` must be found at the end.
+    head, *rest = [_literal(part) for part in re.split(r"\*+", text)]
+    if not rest:
+        return head
+    middle, tail = rest[:-1], rest[-1]
+    return head + "".join(f"(?>.*?{part})" for part in middle if part) + (f".*{tail}" if tail else ".*")
+
+
+def _literal(text: str) -> str:
+    return "".join("." if char == "?" else re.escape(char) for char in text)
+
+
+def _range(condition: Condition, vr: str) -> Test:
+    low, high = condition.values
+    if vr in MOMENTS:
+        # ACR-NEMA wrote 2024.01.31 and 23:59:59 (PS3.5 6.2 asks us to read both).
+        drop = str.maketrans("", "", ".-" if vr == "DA" else ":")
+        return lambda value: _moment_in(value.translate(drop), low, high)
+    least, most = _number(low), _number(high)
+
+    def inside(value: str) -> bool:
+        number = _number(value)
+        return number is not None and (least is None or number >= least) and (most is None or number <= most)
+
+    return inside
+
+
+def _moment_in(digits: str, low: str, high: str) -> bool:
+    # Digits sort as moments do; an end that is less precise than the value covers all of its span.
+    if not digits[:2].isdigit():
+        return False
+    return digits[: len(low)] >= low[: len(digits)] and (not high or digits[: len(high)] <= high)
+
+
+def _regex(condition: Condition, _vr: str) -> Test:
+    pattern: regex.Pattern[str] = regex.compile(condition.values[0])
+
+    def search(value: str) -> bool:
+        try:
+            return pattern.search(value, timeout=REGEX_SECONDS) is not None
+        except TimeoutError as error:
+            raise RegexTimeout(
+                f"{condition.keyword}: the regular expression took longer than {REGEX_SECONDS * 1000:.0f} ms"
+            ) from error
+
+    return search
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if number == number else None  # noqa: PLR0124  NaN equals nothing, so it is no number here

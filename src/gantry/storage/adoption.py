@@ -1,0 +1,182 @@
+"""Files that come whole (import, mending): staged one by one, made durable and visible together."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gantry.storage.errors import SourceFailed, from_os_error
+from gantry.storage.layout import FILE_MODE
+from gantry.storage.spool_names import complete_name, part_name, sidecar_name
+from gantry.storage.volume import sync_volume
+
+if TYPE_CHECKING:
+    from gantry.storage.incoming import SpoolSlot
+
+_PIECE = 1 << 20
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    part: str
+    complete: str
+    sidecar: str | None
+
+
+class _Region:
+    """Hashes the bytes of a stream that lie between two offsets."""
+
+    def __init__(self, start: int, length: int | None) -> None:
+        self._hash = hashlib.sha256()
+        self._start = start
+        self._end = None if length is None else start + length
+        self._at = 0
+
+    def update(self, piece: memoryview) -> None:
+        begin = max(0, self._start - self._at)
+        end = len(piece) if self._end is None else max(0, min(len(piece), self._end - self._at))
+        self._at += len(piece)
+        if begin < end:
+            self._hash.update(piece[begin:end])
+
+    def digest(self) -> bytes:
+        if self._at < (self._start if self._end is None else self._end):
+            raise SourceFailed("the file is shorter than its data set should be")
+        return self._hash.digest()
+
+
+class Adoption:
+    """Files staged for one slot. Safe for several threads."""
+
+    def __init__(self, slot: SpoolSlot) -> None:
+        self._slot = slot
+        self._staged: list[_Staged] = []
+        self._lock = threading.Lock()
+        self._volume = slot.folder.descriptor
+
+    def copy(
+        self, source: Path, sidecar: bytes | Callable[[bytes], bytes], offset: int, length: int | None
+    ) -> bytes:
+        slot = self._slot
+        slot.space.check()
+        order = next(slot.orders)
+        part = part_name(slot.run, order)
+        written = [part]
+        try:
+            digest = self._copy_bytes(source, part, _Region(offset, length))
+            complete = complete_name(slot.run, order, offset, digest)
+            beside = sidecar_name(complete)
+            written.append(beside)
+            self._write_small(beside, sidecar if isinstance(sidecar, bytes) else sidecar(digest))
+        except BaseException as error:
+            self._unlink(written)
+            if isinstance(error, OSError):
+                raise from_os_error(error, "taking in a file") from error
+            raise
+        with self._lock:
+            self._staged.append(_Staged(part, complete, beside))
+        return digest
+
+    def _copy_bytes(self, source: Path, part: str, region: _Region) -> bytes:
+        try:
+            reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SourceFailed(f"the file cannot be opened: {error.strerror}") from error
+        buffer = self._slot.pool.take()
+        try:
+            writing = os.open(part, _CREATE, FILE_MODE, dir_fd=self._slot.folder.descriptor)
+            try:
+                while True:
+                    count = self._read(reading, buffer)
+                    if not count:
+                        return region.digest()
+                    self._slot.space.spend(count)
+                    region.update(buffer[:count])
+                    done = 0
+                    while done < count:
+                        done += os.write(writing, buffer[done:count])
+            finally:
+                os.close(writing)
+        finally:
+            self._slot.pool.give_back(buffer)
+            os.close(reading)
+
+    def _read(self, descriptor: int, buffer: memoryview) -> int:
+        try:
+            return os.readv(descriptor, [buffer])
+        except OSError as error:
+            raise SourceFailed(f"the file cannot be read: {error.strerror}") from error
+
+    def _write_small(self, name: str, data: bytes) -> None:
+        descriptor = os.open(name, _CREATE, FILE_MODE, dir_fd=self._slot.folder.descriptor)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+
+    def link(self, stored: str, sha256: bytes, offset: int) -> None:
+        slot = self._slot
+        order = next(slot.orders)
+        part = part_name(slot.run, order)
+        try:
+            os.link(stored, part, dst_dir_fd=slot.folder.descriptor)
+        except OSError as error:
+            raise from_os_error(error, "linking a stored file") from error
+        with self._lock:
+            self._staged.append(_Staged(part, complete_name(slot.run, order, offset, sha256), None))
+
+    def flush(self) -> int:
+        """All bytes durable first, then the names: nothing is visible that could still be lost."""
+        with self._lock:
+            staged, self._staged = self._staged, []
+        if not staged:
+            return 0
+        slot = self._slot
+        folder = slot.folder.descriptor
+        try:
+            if slot.folder.durable:
+                self._sync(staged)
+            for item in staged:
+                os.rename(item.part, item.complete, src_dir_fd=folder, dst_dir_fd=folder)
+            if slot.folder.durable:
+                os.fsync(folder)
+        except OSError as error:
+            # What the kernel has of these bytes cannot be trusted any more: all are taken in anew.
+            self._unlink(
+                [name for item in staged for name in (item.part, item.complete, item.sidecar) if name]
+            )
+            raise from_os_error(error, "syncing files that were taken in") from error
+        slot.bell.ring()
+        return len(staged)
+
+    def _sync(self, staged: list[_Staged]) -> None:
+        if len(staged) > 4 and sync_volume(self._volume):
+            return
+        for item in staged:
+            for name in (item.part, item.sidecar):
+                if name is None:
+                    continue
+                descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._slot.folder.descriptor)
+                try:
+                    os.fdatasync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def discard(self) -> None:
+        with self._lock:
+            staged, self._staged = self._staged, []
+        self._unlink([name for item in staged for name in (item.part, item.sidecar) if name])
+
+    def _unlink(self, names: list[str]) -> None:
+        for name in names:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=self._slot.folder.descriptor)

@@ -1,0 +1,188 @@
+"""Every stored file against its digest and the index, both ways; and the verbs that mend."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from gantry.storage.errors import PathRefused, SlotBusy
+from gantry.storage.layout import resolve, slot_paths, spool_root
+from gantry.storage.records import SegmentName
+from gantry.storage.slots import SlotLock
+from gantry.storage.spool_names import IncomingName
+from gantry.storage.spooled import digest_of
+
+_BATCH = 1000
+#: A file so young may belong to a batch whose rows are being committed right now.
+_GRACE_SECONDS = 60.0
+
+FindingKind = Literal["ok", "missing", "damaged", "orphan", "leftover"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedFile:
+    """What the index says of a stored file; `path` is relative to the home."""
+
+    path: str
+    sha256: bytes
+    dataset_offset: int
+    dataset_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found at `path` (relative to the home), in words for a person."""
+
+    kind: FindingKind
+    path: str
+    explanation: str
+
+
+def verify(
+    home: Path,
+    expected: Iterable[ExpectedFile],
+    known: Callable[[Sequence[str]], set[str]],
+    *,
+    bytes_per_second: float | None = None,
+    grace_seconds: float = _GRACE_SECONDS,
+) -> Iterator[Finding]:
+    """Compare index and files: first every expected file with its digest, then every file with the index.
+
+    `expected` may be any number of rows, `known` gives which of some paths the index has; memory is bounded.
+    `bytes_per_second` keeps the reading from taking the disk away from receiving.
+    """
+    pace = _Pace(bytes_per_second)
+    for item in expected:
+        yield _check(home, item)
+        pace.spend(item.dataset_bytes)
+    yield from _orphans(home, known, grace_seconds)
+    yield from _leftovers(home)
+
+
+class _Pace:
+    def __init__(self, bytes_per_second: float | None) -> None:
+        self._rate = bytes_per_second
+        self._due = time.monotonic()
+
+    def spend(self, count: int) -> None:
+        if self._rate is None:
+            return
+        now = time.monotonic()
+        self._due = max(self._due, now - 1.0) + count / self._rate
+        if self._due > now:
+            time.sleep(self._due - now)
+
+
+def _check(home: Path, item: ExpectedFile) -> Finding:
+    try:
+        path = resolve(home, item.path)
+        size = os.stat(path).st_size
+        if size < item.dataset_offset + item.dataset_bytes:
+            return Finding("damaged", item.path, f"the file has {size} bytes and should have more")
+        if digest_of(path, item.dataset_offset, item.dataset_bytes) != item.sha256:
+            return Finding(
+                "damaged", item.path, "the digest of its data set is not the one that was received"
+            )
+    except FileNotFoundError:
+        return Finding("missing", item.path, "the index has it, the volume does not")
+    except PathRefused as error:
+        return Finding("missing", item.path, f"the index names a place that cannot be: {error}")
+    except OSError as error:
+        return Finding("damaged", item.path, f"the file cannot be read: {error.strerror}")
+    return Finding("ok", item.path, "")
+
+
+def _walk(folder: str, relative: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Files below `folder`, with bounded memory: open folders, one entry each."""
+    try:
+        entries = os.scandir(folder)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            name = f"{relative}/{entry.name}"
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _walk(entry.path, name)
+                else:
+                    yield name, entry.stat(follow_symlinks=False)
+
+
+def _orphans(home: Path, known: Callable[[Sequence[str]], set[str]], grace: float) -> Iterator[Finding]:
+    files = (pair for root in ("objects", "quarantine") for pair in _walk(f"{home}/{root}", root))
+    while batch := list(islice(files, _BATCH)):
+        here = known([path for path, _ in batch])
+        for path, state in batch:
+            # Two names: the spool still has it, so the indexer has not finished with it.
+            if path in here or (state.st_nlink > 1 and not path.endswith(".part")):
+                continue
+            if 0 <= time.time() - state.st_ctime < grace:
+                continue
+            if path.endswith(".part"):
+                yield Finding("leftover", path, "half of a copy that a crash interrupted")
+            else:
+                yield Finding("orphan", path, "the volume has it, the index does not")
+
+
+def _leftovers(home: Path) -> Iterator[Finding]:
+    try:
+        slots = sorted(os.listdir(spool_root(home)))
+    except FileNotFoundError:
+        return
+    for slot in slots:
+        try:
+            paths = slot_paths(home, slot)
+        except PathRefused:
+            yield Finding("leftover", f"spool/{slot}", "this is no slot of the spool")
+            continue
+        lock = SlotLock(paths)
+        if not os.path.isdir(paths.root) or not lock.take():
+            continue  # its writer lives: what is half-written is being written
+        lock.release()
+        for folder in ("journal", "incoming"):
+            for path, _ in _walk(f"{paths.root}/{folder}", f"spool/{slot}/{folder}"):
+                if explanation := _leftover(path.rsplit("/", 1)[1]):
+                    yield Finding("leftover", path, explanation)
+
+
+def _leftover(name: str) -> str:
+    if name.endswith(".part"):
+        return "half-written when its writer ended; it was never acknowledged"
+    if name.endswith(".damaged"):
+        return "its bytes are not those its name promises"
+    segment = SegmentName.parse(name)
+    if segment is not None:
+        return "a journal segment of which a part cannot be read" if segment.state == "damaged" else ""
+    if IncomingName.parse(name) is not None or name.endswith(".json") or name.startswith("free-"):
+        return ""
+    return "not a file of the spool"
+
+
+def remove_leftover(home: Path, path: str) -> None:
+    """Remove a leftover that `verify` named (relative to the home).
+
+    Only half-written files are removed (`.part`), in the spool only when the slot has no writer (SlotBusy).
+    PathRefused for anything else: what could be a person's data is left to a person.
+    """
+    if not path.endswith(".part"):
+        raise PathRefused("only half-written files are removed")
+    parts = path.split("/")
+    if parts[0] != "spool":
+        os.unlink(resolve(home, path))
+        return
+    if len(parts) != 4 or parts[2] not in {"journal", "incoming"} or parts[3] in {"", ".part"}:
+        raise PathRefused("not a file of the spool")
+    lock = SlotLock(slot_paths(home, parts[1]))
+    if not lock.take():
+        raise SlotBusy("another process writes into this slot")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{spool_root(home)}/{path.removeprefix('spool/')}")
+    finally:
+        lock.release()

@@ -1,0 +1,3 @@
+"""Routes: the delivery ledger and receipts."""
+from ninja import Router
+router = Router(tags=["deliveries"])

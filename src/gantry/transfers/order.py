@@ -1,0 +1,40 @@
+"""Order deliveries: ledger rows and the queue job that sends them, in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import psycopg
+
+from gantry import database
+
+_PACKAGE = "gantry.transfers"
+
+
+def order(connection: psycopg.Connection, version_ids: Sequence[int], node_ids: Sequence[int], rule_name: str = "") -> int:
+    """Order each version to each node once; gives the number of new ledger rows.
+
+    What was ordered before, by whatever rule, is left as it is: ordering again is safe. One queue job per node that got
+    rows is ordered on the same connection, so rows and job commit or vanish together.
+    """
+    if not version_ids or not node_ids:
+        return 0
+    rows = connection.execute(
+        database.statements(_PACKAGE)["order"],
+        {"version_ids": list(version_ids), "node_ids": list(node_ids), "rule_name": rule_name},
+    ).fetchall()
+    defer_now(connection, {row[0] for row in rows})
+    return len(rows)
+
+
+def defer_now(connection: psycopg.Connection, node_ids: Iterable[int]) -> None:
+    """Have the deliveries of these nodes run at once; one waiting job per node is enough."""
+    wanted = sorted(set(node_ids))
+    if wanted:
+        connection.execute(database.statements(_PACKAGE)["defer_now"], {"node_ids": wanted})
+
+
+def defer_later(connection: psycopg.Connection, node_id: int, at: datetime) -> None:
+    """Have the deliveries of a node run at a time; an earlier appointment that exists is kept."""
+    connection.execute(database.statements(_PACKAGE)["defer_later"], {"node_id": node_id, "at": at})

@@ -1,0 +1,91 @@
+"""The receipt of a study: what was delivered where, when, and that it is byte-identical."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from gantry import database
+from gantry.transfers.errors import StudyMissing
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceReceipt:
+    """One instance at one destination. Digests are SHA-256 of the data set, hex."""
+
+    sop_instance_uid: str
+    status: str
+    dimse_status: int | None
+    error: str
+    attempts: int
+    stored_sha256: str
+    sent_sha256: str | None
+    dataset_bytes: int
+    transfer_syntax_uid: str
+    sent_at: datetime | None
+    confirmed_at: datetime | None
+
+    @property
+    def identical(self) -> bool:
+        """Confirmed by the destination, and the digest of the bytes sent is the digest of the bytes stored."""
+        return self.status == "confirmed" and self.sent_sha256 == self.stored_sha256
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationReceipt:
+    """All deliveries of a study to one node, in the order they were ordered."""
+
+    node: str
+    aet: str
+    instances: tuple[InstanceReceipt, ...]
+
+    @property
+    def ordered(self) -> int:
+        """Instances that were to be delivered."""
+        return len(self.instances)
+
+    @property
+    def confirmed(self) -> int:
+        """Instances the destination has confirmed."""
+        return sum(instance.status == "confirmed" for instance in self.instances)
+
+    @property
+    def complete(self) -> bool:
+        """Everything ordered was confirmed, byte-identical."""
+        return bool(self.instances) and all(instance.identical for instance in self.instances)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What can be said of a study's deliveries at one moment. `instances`: current instances of the study."""
+
+    study_instance_uid: str
+    instances: int
+    destinations: tuple[DestinationReceipt, ...]
+
+    @property
+    def complete(self) -> bool:
+        """There are destinations, and everything ordered to each was confirmed, byte-identical."""
+        return bool(self.destinations) and all(destination.complete for destination in self.destinations)
+
+
+def receipt(connection: psycopg.Connection, study_uid: str) -> Receipt:
+    """The receipt of a study by its Study Instance UID. Raises StudyMissing."""
+    queries = database.statements("gantry.transfers")
+    study = connection.execute(queries["receipt_study"], {"study_uid": study_uid}).fetchone()
+    if study is None:
+        raise StudyMissing("there is no study of this Study Instance UID")
+    study_id, instance_count = study
+    found: dict[tuple[str, str], list[InstanceReceipt]] = {}
+    for row in connection.execute(queries["receipt_rows"], {"study_id": study_id}):
+        node, aet, uid, status, code, error, attempts, stored, sent, size, syntax, sent_at, confirmed_at = row
+        found.setdefault((node, aet), []).append(
+            InstanceReceipt(
+                uid, status, code, error, attempts, bytes(stored).hex(), bytes(sent).hex() if sent is not None else None,
+                size, syntax, sent_at, confirmed_at,
+            )
+        )  # fmt: skip
+    destinations = tuple(DestinationReceipt(node, aet, tuple(rows)) for (node, aet), rows in found.items())
+    return Receipt(study_uid, instance_count, destinations)

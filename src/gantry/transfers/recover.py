@@ -1,0 +1,65 @@
+"""Put right what a worker that died left behind: leases, queue jobs that nobody runs, nodes that were forgotten."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from gantry import database
+from gantry.transfers import owner
+from gantry.transfers.order import defer_now
+
+_log = logging.getLogger(__name__)
+#: A queue worker that has not given a sign for so long is taken for dead (it gives one every 10 seconds).
+STALLED_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Leases that were released, queue jobs that were put back, nodes whose deliveries were started."""
+
+    leases: int
+    jobs: int
+    nodes: int
+
+
+def recover(connection: psycopg.Connection, *, home: Path | None = None, stalled_seconds: float = STALLED_SECONDS) -> Recovered:
+    """To be called at the start of each worker process.
+
+    Releases the leases of processes of this home that are gone (those of living ones, and of other hosts, end by
+    time), re-queues stalled jobs, and orders a job for each enabled node that has open deliveries.
+    """
+    queries = database.statements("gantry.transfers")
+    with connection.transaction():
+        owners = [row[0] for row in connection.execute(queries["lease_owners"], {"prefix": owner.home_prefix(home)})]
+        gone = [name for name in owners if not owner.is_alive(name)]
+        leases = connection.execute(queries["release_leases"], {"owners": gone}).rowcount if gone else 0
+        jobs = _requeue(connection, stalled_seconds)
+        nodes = [row[0] for row in connection.execute(queries["nodes_with_open_deliveries"])]
+        defer_now(connection, nodes)
+    if leases or jobs:
+        _log.info("recovered %d leases and %d queue jobs of workers that are gone", leases, jobs)
+    return Recovered(leases, jobs, len(nodes))
+
+
+def sweep(connection: psycopg.Connection, *, stalled_seconds: float = STALLED_SECONDS) -> Recovered:
+    """To be called now and then: stalled jobs, and nodes with something due for which no job exists."""
+    with connection.transaction():
+        jobs = _requeue(connection, stalled_seconds)
+        nodes = [row[0] for row in connection.execute(database.statements("gantry.transfers")["nodes_forgotten"])]
+        defer_now(connection, nodes)
+    return Recovered(0, jobs, len(nodes))
+
+
+def _requeue(connection: psycopg.Connection, stalled_seconds: float) -> int:
+    queries = database.statements("gantry.transfers")
+    stalled = connection.execute(queries["stalled_jobs"], {"stalled_seconds": stalled_seconds}).fetchall()
+    for job_id, queueing_lock in stalled:
+        arguments = {"id": job_id, "queueing_lock": queueing_lock}
+        if not connection.execute(queries["requeue_job"], arguments).rowcount:
+            # Its like waits already; two with one queueing lock cannot.
+            connection.execute(queries["drop_job"], {"id": job_id})
+    return len(stalled)

@@ -1,0 +1,233 @@
+-- Statements of the delivery ledger. Open statuses: waiting, failed, sent. Final: confirmed. dead: a person decides.
+
+-- name: try_lock
+SELECT pg_try_advisory_lock(hashtextextended('gantry-deliver-' || %(node_id)s::bigint, 0))
+
+-- name: order
+INSERT INTO transfers_delivery
+    (version_id, node_id, study_id, rule_name, status, attempts, next_attempt_at, error, lease_owner, created_at, updated_at)
+SELECT v.id, n.id, s.study_id, %(rule_name)s, 'waiting', 0, now(), '', '', now(), now()
+FROM unnest(%(version_ids)s::bigint[]) AS wanted (id)
+JOIN catalogue_version v ON v.id = wanted.id
+JOIN catalogue_instance i ON i.id = v.instance_id
+JOIN catalogue_series s ON s.id = i.series_id
+CROSS JOIN (
+    SELECT id FROM nodes_node WHERE id = ANY(%(node_ids)s::bigint[]) AND removed_at IS NULL
+) n
+ORDER BY v.id, n.id
+ON CONFLICT (version_id, node_id) DO NOTHING
+RETURNING node_id
+
+-- name: defer_now
+-- One immediate job per node may wait in the queue. It goes before a scheduled one, which has another queueing lock.
+INSERT INTO procrastinate_jobs (queue_name, task_name, priority, queueing_lock, args)
+SELECT 'transfers', 'gantry.transfers.work.deliver', 1, 'deliver-now-' || node_id, jsonb_build_object('node_id', node_id)
+FROM unnest(%(node_ids)s::bigint[]) AS wanted (node_id)
+ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
+
+-- name: defer_later
+INSERT INTO procrastinate_jobs AS job (queue_name, task_name, priority, queueing_lock, args, scheduled_at)
+VALUES ('transfers', 'gantry.transfers.work.deliver', 0, 'deliver-later-' || %(node_id)s::bigint,
+        jsonb_build_object('node_id', %(node_id)s::bigint), %(at)s)
+ON CONFLICT (queueing_lock) WHERE status = 'todo'
+DO UPDATE SET scheduled_at = LEAST(job.scheduled_at, EXCLUDED.scheduled_at)
+
+-- name: node
+SELECT id, name, aet, host, port, calling_aet, max_associations, max_attempts, connect_seconds, response_seconds,
+       enabled AND removed_at IS NULL AS enabled, failure_count,
+       CASE WHEN retry_at > now() THEN retry_at END AS paused_until
+FROM nodes_node WHERE id = %(node_id)s
+
+-- name: claim
+-- `sent` is committed before a byte goes out; the lease is `next_attempt_at`, so a lost run's rows come due by time.
+WITH due AS (
+    SELECT id FROM transfers_delivery
+    WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent') AND next_attempt_at <= now()
+    ORDER BY next_attempt_at, id
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE transfers_delivery d
+    SET status = 'sent', attempts = d.attempts + 1, sent_at = now(), updated_at = now(), lease_owner = %(owner)s,
+        lease_until = now() + make_interval(secs => %(lease_seconds)s),
+        next_attempt_at = now() + make_interval(secs => %(lease_seconds)s)
+    FROM due WHERE d.id = due.id
+    RETURNING d.id, d.version_id, d.attempts
+)
+SELECT c.id, c.attempts, v.file_path, v.dataset_offset, v.dataset_bytes, v.sha256,
+       i.sop_class_uid, i.sop_instance_uid, v.transfer_syntax_uid
+FROM claimed c
+JOIN catalogue_version v ON v.id = c.version_id
+JOIN catalogue_instance i ON i.id = v.instance_id
+ORDER BY i.sop_class_uid, v.transfer_syntax_uid, c.id
+
+-- name: renew
+UPDATE transfers_delivery
+SET lease_until = now() + make_interval(secs => %(lease_seconds)s),
+    next_attempt_at = now() + make_interval(secs => %(lease_seconds)s)
+WHERE id = ANY(%(ids)s::bigint[]) AND status = 'sent' AND lease_owner = %(owner)s
+
+-- name: confirm
+-- The peer has it: true whoever holds the lease by now. A confirmed row is never written again.
+UPDATE transfers_delivery d
+SET status = 'confirmed', dimse_status = r.dimse_status, error = r.error, sha256 = r.sha256,
+    sent_at = r.started_at, confirmed_at = r.ended_at, updated_at = now(), lease_owner = '', lease_until = NULL
+FROM unnest(%(ids)s::bigint[], %(dimse_statuses)s::int[], %(errors)s::text[], %(digests)s::bytea[],
+            %(started)s::timestamptz[], %(ended)s::timestamptz[])
+     AS r (id, dimse_status, error, sha256, started_at, ended_at)
+WHERE d.id = r.id AND d.status <> 'confirmed'
+
+-- name: fail
+UPDATE transfers_delivery d
+SET status = CASE WHEN r.dead OR d.attempts >= %(max_attempts)s THEN 'dead' ELSE 'failed' END,
+    dimse_status = r.dimse_status, error = r.error, sha256 = r.sha256, sent_at = r.started_at, updated_at = now(),
+    next_attempt_at = now() + make_interval(secs => r.delay), lease_owner = '', lease_until = NULL
+FROM unnest(%(ids)s::bigint[], %(dimse_statuses)s::int[], %(errors)s::text[], %(digests)s::bytea[],
+            %(started)s::timestamptz[], %(dead)s::boolean[], %(delays)s::float8[])
+     AS r (id, dimse_status, error, sha256, started_at, dead, delay)
+WHERE d.id = r.id AND d.status = 'sent' AND d.lease_owner = %(owner)s
+
+-- name: give_back
+-- Rows that were claimed and never tried: the attempt does not count. With a reason they show as failed.
+UPDATE transfers_delivery
+SET status = CASE WHEN %(error)s <> '' OR attempts > 1 THEN 'failed' ELSE 'waiting' END,
+    attempts = attempts - 1, sent_at = NULL,
+    error = CASE WHEN %(error)s <> '' THEN %(error)s ELSE error END,
+    next_attempt_at = now() + make_interval(secs => %(delay)s), updated_at = now(), lease_owner = '', lease_until = NULL
+WHERE id = ANY(%(ids)s::bigint[]) AND status = 'sent' AND lease_owner = %(owner)s
+
+-- name: node_succeeded
+UPDATE nodes_node SET last_success_at = now(), last_error = '', failure_count = 0, retry_at = NULL WHERE id = %(node_id)s
+
+-- name: node_failed
+UPDATE nodes_node
+SET last_failure_at = now(), last_error = %(error)s, failure_count = failure_count + 1,
+    retry_at = now() + make_interval(secs => %(delay)s)
+WHERE id = %(node_id)s
+RETURNING retry_at
+
+-- name: next_due
+SELECT GREATEST(
+    (SELECT next_attempt_at FROM transfers_delivery
+     WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent')
+     ORDER BY next_attempt_at, id LIMIT 1),
+    (SELECT retry_at FROM nodes_node WHERE id = %(node_id)s)
+)
+WHERE EXISTS (
+    SELECT 1 FROM transfers_delivery WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent')
+)
+
+-- name: lease_owners
+SELECT DISTINCT lease_owner FROM transfers_delivery
+WHERE status = 'sent' AND starts_with(lease_owner, %(prefix)s)
+
+-- name: release_leases
+UPDATE transfers_delivery
+SET next_attempt_at = now(), updated_at = now(), lease_owner = '', lease_until = NULL
+WHERE status = 'sent' AND lease_owner = ANY(%(owners)s::text[])
+
+-- name: nodes_with_open_deliveries
+SELECT n.id FROM nodes_node n
+WHERE n.enabled AND n.removed_at IS NULL AND EXISTS (
+    SELECT 1 FROM transfers_delivery d WHERE d.node_id = n.id AND d.status IN ('waiting', 'failed', 'sent')
+)
+
+-- name: nodes_forgotten
+-- Enabled nodes with something due and no job that would send it.
+SELECT n.id FROM nodes_node n
+WHERE n.enabled AND n.removed_at IS NULL AND (n.retry_at IS NULL OR n.retry_at <= now())
+  AND EXISTS (
+    SELECT 1 FROM transfers_delivery d
+    WHERE d.node_id = n.id AND d.status IN ('waiting', 'failed', 'sent') AND d.next_attempt_at <= now()
+  )
+  AND NOT EXISTS (
+    SELECT 1 FROM procrastinate_jobs j
+    WHERE j.status = 'doing' AND j.task_name = 'gantry.transfers.work.deliver' AND (j.args ->> 'node_id')::bigint = n.id
+  )
+
+-- name: stalled_jobs
+SELECT job.id, job.queueing_lock
+FROM procrastinate_jobs job
+LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id
+WHERE job.status = 'doing'
+  AND (worker.id IS NULL OR worker.last_heartbeat < now() - make_interval(secs => %(stalled_seconds)s))
+ORDER BY job.id
+FOR UPDATE OF job SKIP LOCKED
+
+-- name: requeue_job
+UPDATE procrastinate_jobs
+SET status = 'todo', attempts = attempts + 1, scheduled_at = NULL, worker_id = NULL, abort_requested = false
+WHERE id = %(id)s AND status = 'doing' AND NOT EXISTS (
+    SELECT 1 FROM procrastinate_jobs twin
+    WHERE twin.status = 'todo' AND twin.queueing_lock = %(queueing_lock)s::text
+)
+
+-- name: drop_job
+UPDATE procrastinate_jobs SET status = 'failed', worker_id = NULL WHERE id = %(id)s AND status = 'doing'
+
+-- name: retry
+UPDATE transfers_delivery d
+SET status = 'waiting', attempts = 0, next_attempt_at = now(), updated_at = now()
+FROM nodes_node n, catalogue_study s
+WHERE n.id = d.node_id AND s.id = d.study_id AND n.removed_at IS NULL
+  AND d.status = ANY(%(statuses)s::text[])
+  AND (%(study_uid)s::text IS NULL OR s.study_instance_uid = %(study_uid)s)
+  AND (%(node)s::text IS NULL OR n.name = %(node)s)
+  AND (%(ids)s::bigint[] IS NULL OR d.id = ANY(%(ids)s::bigint[]))
+RETURNING d.node_id
+
+-- name: clear_pause
+UPDATE nodes_node SET retry_at = NULL WHERE id = ANY(%(node_ids)s::bigint[])
+
+-- name: count_open
+SELECT count(*) FROM transfers_delivery WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent')
+
+-- name: find
+SELECT d.id, s.study_instance_uid, i.sop_instance_uid, n.name AS node, d.rule_name, d.status, d.attempts,
+       CASE WHEN d.status IN ('waiting', 'failed') THEN GREATEST(d.next_attempt_at, n.retry_at) END AS next_attempt_at,
+       d.dimse_status, COALESCE(NULLIF(d.error, ''), CASE WHEN d.status = 'waiting' THEN n.last_error END, '') AS error,
+       encode(v.sha256, 'hex') AS stored_sha256, encode(d.sha256, 'hex') AS sent_sha256, v.dataset_bytes,
+       d.created_at, d.sent_at, d.confirmed_at
+FROM transfers_delivery d
+JOIN nodes_node n ON n.id = d.node_id
+JOIN catalogue_study s ON s.id = d.study_id
+JOIN catalogue_version v ON v.id = d.version_id
+JOIN catalogue_instance i ON i.id = v.instance_id
+WHERE (%(after)s::bigint IS NULL OR d.id > %(after)s)
+  AND (%(study_uid)s::text IS NULL OR s.study_instance_uid = %(study_uid)s)
+  AND (%(node)s::text IS NULL OR n.name = %(node)s)
+  AND (%(status)s::text IS NULL OR d.status = %(status)s)
+  AND (%(rule_name)s::text IS NULL OR d.rule_name = %(rule_name)s)
+  AND (%(sop_instance_uid)s::text IS NULL OR i.sop_instance_uid = %(sop_instance_uid)s)
+ORDER BY d.id
+LIMIT %(limit)s
+
+-- name: summary_of_studies
+SELECT s.study_instance_uid, n.name, d.status, count(*), COALESCE(sum(v.dataset_bytes), 0)::bigint
+FROM transfers_delivery d
+JOIN nodes_node n ON n.id = d.node_id
+JOIN catalogue_study s ON s.id = d.study_id
+JOIN catalogue_version v ON v.id = d.version_id
+WHERE s.study_instance_uid = ANY(%(study_uids)s::text[])
+GROUP BY s.study_instance_uid, n.name, d.status
+ORDER BY s.study_instance_uid, n.name, d.status
+
+-- name: summary_of_nodes
+SELECT n.name, d.status, count(*)
+FROM transfers_delivery d
+JOIN nodes_node n ON n.id = d.node_id
+GROUP BY n.name, d.status
+ORDER BY n.name, d.status
+
+-- name: receipt_study
+SELECT id, instance_count FROM catalogue_study WHERE study_instance_uid = %(study_uid)s
+
+-- name: receipt_rows
+SELECT n.name, n.aet, i.sop_instance_uid, d.status, d.dimse_status, d.error, d.attempts, v.sha256, d.sha256,
+       v.dataset_bytes, v.transfer_syntax_uid, d.sent_at, d.confirmed_at
+FROM transfers_delivery d
+JOIN nodes_node n ON n.id = d.node_id
+JOIN catalogue_version v ON v.id = d.version_id
+JOIN catalogue_instance i ON i.id = v.instance_id
+WHERE d.study_id = %(study_id)s
+ORDER BY n.name, d.id

@@ -1,0 +1,1 @@
+"""Tests. Each tier has a clock; see CONTRIBUTING.md."""

@@ -1,0 +1,1 @@
+"""What several tests need: files, peers, a running instance."""

@@ -1,0 +1,116 @@
+"""A whole instance in its own processes, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_COMMAND = [sys.executable, "-m", "gantry.main.cli"]
+
+
+@dataclass
+class GantryProcess:
+    """`gantry up` on free ports; `settings` become GANTRY_* variables."""
+
+    home: Path
+    http_port: int
+    dicom_port: int
+    settings: dict[str, str] = field(default_factory=dict)
+    aet: str = "GANTRY"
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("GANTRY_", "DJANGO_", "PROMETHEUS_"))}
+        own["GANTRY_HOME"] = str(self.home)
+        own["GANTRY_HTTP"] = f"127.0.0.1:{self.http_port}"
+        own["GANTRY_DICOM"] = f"127.0.0.1:{self.dicom_port}"
+        own["GANTRY_AET"] = self.aet
+        source = str(Path(__file__).parents[2] / "src")
+        own["PYTHONPATH"] = os.pathsep.join([source, *filter(None, [own.get("PYTHONPATH")])])
+        return own | {f"GANTRY_{key.upper()}": value for key, value in self.settings.items()}
+
+    @property
+    def output(self) -> str:
+        """What `gantry up` has printed."""
+        path = self.home.with_name(self.home.name + ".output")
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def start(self, timeout: float = 60) -> None:
+        """Start it and wait until it is ready."""
+        with open(self.home.with_name(self.home.name + ".output"), "ab") as output:
+            self.process = subprocess.Popen([*_COMMAND, "up"], env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        self.wait_ready(timeout)
+
+    def wait_ready(self, timeout: float = 60) -> None:
+        """Wait until /health/ready answers 200."""
+
+        def ready() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, f"gantry up ended:\n{self.output}"
+            try:
+                with urllib.request.urlopen(f"{self.base_url}/health/ready", timeout=5) as response:
+                    return bool(response.status == 200)
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                return False
+
+        self.until(ready, timeout)
+
+    def until(self, condition: Callable[[], object], timeout: float = 30) -> None:
+        """Wait for a condition, or fail with the output of the instance."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {timeout} s:\n{self.output}"
+            time.sleep(0.05)
+
+    def cli(self, *arguments: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a command of ours on this home."""
+        done = subprocess.run([*_COMMAND, *arguments], env=self.environment, capture_output=True, text=True, timeout=timeout, check=False)
+        assert not check or done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str, check: bool = True) -> Any:
+        """Run a reading command with --json."""
+        return json.loads(self.cli(*arguments, "--json", check=check).stdout)
+
+    def pid(self, name: str) -> int:
+        """The process `name` (receiver-r0, indexer, worker, web, postgres)."""
+        if name == "postgres":
+            return int((self.home / "postgres" / "postmaster.pid").read_text().split("\n")[0])
+        return int((self.home / "run" / f"{name}.pid").read_text())
+
+    def kill(self, name: str) -> int:
+        """kill -9; gives the process id that is gone."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def stop(self, timeout: float = 45) -> int | None:
+        """Ctrl-C, and wait; gives the exit status. Does nothing when it does not run."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)
+                raise AssertionError(f"gantry up did not stop within {timeout} s:\n{self.output}") from None
+        status = self.process.returncode
+        self.process = None
+        return status
