@@ -243,7 +243,8 @@ class FastSink:
         slots = [_SLOT.unpack_from(self._memory, number * _SLOT.size) for number in range(self._count)]
         first = min((slot[3] for slot in slots if slot[3]), default=0.0)
         last = max(slot[4] for slot in slots)
-        return Counts(*(sum(slot[at] for slot in slots) for at in range(3)), first, last)
+        instances, size, associations = (sum(slot[at] for slot in slots) for at in range(3))
+        return Counts(instances, size, associations, first, last)
 
     def reset(self) -> None:
         """Forget everything; call it while nothing is being sent."""

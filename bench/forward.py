@@ -3,9 +3,9 @@
     python -m bench.forward [--only ct-16k,ct-128k,small-16k,small-128k] [--rounds 3] [--scale 0.01]
 
 `gantry-send` is `gantry send FOLDER --to AET@HOST:PORT`. `gantry-ledger` is the product's own way: the set is
-imported, a rule orders every instance to the sink when the study has settled, and the time runs from the first
-row in the ledger to the last confirmed one, digests compared. For programs: `seconds` is the whole process with
-its start; `wire_seconds` is what the sink saw, from the first association to the last answer.
+imported, a rule orders every instance to the sink when the study has settled, and the time runs from the
+first row in the ledger to the last confirmed one, digests compared. For programs: `seconds` is the whole
+process with its start; `wire_seconds` is what the sink saw, from the first association to the last answer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from bench.peers import PeerError
 PDUS = {"16k": 16384, "128k": 131072}
 CASES = ("ct-16k", "ct-128k", "small-16k", "small-128k")
 _LEDGER = """
-SELECT count(*), count(*) FILTER (WHERE status = 'confirmed'), count(*) FILTER (WHERE status IN ('failed', 'dead')),
+SELECT count(*), count(*) FILTER (WHERE status = 'confirmed'),
+       count(*) FILTER (WHERE status IN ('failed', 'dead')),
        extract(epoch FROM max(confirmed_at) - min(created_at))
   FROM transfers_delivery
 """
@@ -72,10 +73,10 @@ def _program(
 ) -> Row:
     make, variables = PROGRAMS[name]
     environment = ours.environment({"GANTRY_HOME": str(folder / "h"), **variables})
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begun = time.perf_counter()
+    command = make(sink.port, dataset.folder)
     with (folder / "sender.log").open("wb") as log:
-        command = make(sink.port, dataset.folder)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        begun = time.perf_counter()
         done = subprocess.run(
             command,
             stdout=log,

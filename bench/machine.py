@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import mmap
 import os
@@ -113,6 +114,7 @@ class Outside:
         return round(max(0.0, busy_seconds() - self._busy - ours) / wall, 2)
 
 
+@functools.cache
 def dcmtk(name: str) -> str:
     """The path of a DCMTK program. pynetdicom installs programs of the same names, often earlier in PATH."""
     folders = [os.environ.get("DCMTK_BIN", ""), *os.environ.get("PATH", "").split(os.pathsep), "/usr/bin"]

@@ -2,8 +2,9 @@
 
     python -m bench.nagle [--instances 100] [--rounds 3]
 
-The whole `storescu` process is timed (its start is about 20 ms). `sink` is the benchmark's own receiver with the
-switch on and off: the same code, so the difference is TCP_QUICKACK alone.
+The whole `storescu` process is timed (its start is about 20 ms). `engine-*` is our wire
+engine alone, keeping nothing, `sink-*` the benchmark's own receiver, each with the switch on and off: the
+same code, so the difference is TCP_QUICKACK alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import data, summary
+from bench.engine import Engine
 from bench.fastsink import FastSink
 from bench.machine import WARM_MB, Workplace, dcmtk, note, report, warm_memory
 from bench.ours import OURS
@@ -41,6 +43,15 @@ def _storescp_nodelay(folder: Path) -> Iterator[int]:
         yield peer.port
 
 
+def _engine(quick: bool) -> Opener:
+    @contextlib.contextmanager
+    def opened(folder: Path) -> Iterator[int]:
+        with Engine("engine", folder, quick_ack=quick) as peer:
+            yield peer.port
+
+    return opened
+
+
 def _sink(quick: bool) -> Opener:
     @contextlib.contextmanager
     def opened(folder: Path) -> Iterator[int]:
@@ -54,6 +65,8 @@ def _sink(quick: bool) -> Opener:
 RECEIVERS: dict[str, Opener] = {
     "gantry": _peer("gantry"),
     "gantry-os": _peer("gantry-os"),
+    "engine-quickack": _engine(True),
+    "engine-plain": _engine(False),
     "storescp": _peer("storescp"),
     "storescp-nodelay": _storescp_nodelay,
     "orthanc": _peer("orthanc"),

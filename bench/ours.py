@@ -29,8 +29,9 @@ SELECT i.sop_instance_uid, v.sha256, v.file_path, v.dataset_offset, v.dataset_by
 _DELAYS = """
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM indexed_at - received_at)),
        max(extract(epoch FROM indexed_at - received_at))
-  FROM catalogue_version
+  FROM catalogue_version WHERE id > %s
 """
+_NEWEST = "SELECT coalesce(max(id), 0) FROM catalogue_version"
 _ROLES = ("receiver", "indexer", "worker", "web", "postgres")
 
 
@@ -84,7 +85,7 @@ class Gantry(Peer):
         sys.path[:0] = [str(REPOSITORY / "src")] if str(REPOSITORY / "src") not in sys.path else []
         from gantry.main import home, postgres
 
-        return postgres.url(home.Home(self.home))
+        return str(postgres.url(home.Home(self.home)))
 
     def stop(self) -> None:
         if self._connection is not None:
@@ -137,9 +138,13 @@ class Gantry(Peer):
                 )
             time.sleep(0.005)
 
-    def index_delays(self) -> dict[str, float]:
-        """From received to indexed, by the rows' own times: median and longest, seconds."""
-        median, longest = self.query(_DELAYS)[0]
+    def newest(self) -> int:
+        """The id of the newest version, for `index_delays`."""
+        return int(self.query(_NEWEST)[0][0])
+
+    def index_delays(self, after: int) -> dict[str, float]:
+        """From received to indexed, by the times in rows newer than `after`: median and longest, seconds."""
+        median, longest = self.query(_DELAYS, (after,))[0]
         return {"index_delay_p50_s": round(float(median), 4), "index_delay_max_s": round(float(longest), 4)}
 
     def check(self, items: tuple[Item, ...], *, sample: int = 20, read: int = 3) -> list[str]:

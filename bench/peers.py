@@ -1,11 +1,7 @@
-"""The peers as context managers: start, wait for the first C-ECHO, count what is stored, stop.
-
-python -m bench.peers            start, echo, send the prelude to and stop each of them, one after the other
-"""
+"""The peers as context managers: start, wait for the first C-ECHO, count what is stored, stop."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -19,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from bench import data, fastscu, wire
-from bench.machine import Workplace, dcmtk, free_port, note
+from bench import wire
+from bench.machine import dcmtk, free_port
 from bench.watch import Watch
 
 
@@ -197,31 +193,3 @@ PEERS: dict[str, Callable[[Path], Peer]] = {
     "orthanc": lambda folder: Orthanc("orthanc", folder),
     "pynetdicom": lambda folder: Pynetdicom("pynetdicom", folder),
 }
-
-
-def main() -> None:
-    """See that every peer starts, stores and stops."""
-    from bench import ours
-
-    makers = {**PEERS, **ours.OURS}
-    parser = argparse.ArgumentParser(description="Try the peers.")
-    parser.add_argument("--peers", default=",".join(makers))
-    arguments = parser.parse_args()
-    loaded = fastscu.Loaded(data.load("prelude"))
-    failures = 0
-    with Workplace() as place:
-        for name in arguments.peers.split(","):
-            try:
-                with makers[name](place.fresh("peer")) as peer:
-                    with peer.watch() as watch:
-                        result = fastscu.send(peer.address, loaded, called=peer.called)
-                    note(f"{name}: {result.row()} stored {peer.stored()} cpu {watch.cpu} rss {watch.peaks()}")
-                    failures += bool(result.errors)
-            except (PeerError, OSError) as error:
-                failures += 1
-                note(f"{name}: {error}")
-    raise SystemExit(1 if failures else 0)
-
-
-if __name__ == "__main__":
-    main()

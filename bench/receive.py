@@ -44,6 +44,7 @@ def _timed(
     """The measured part: send, and for Gantry wait for the index, under the eyes of Watch."""
     count = len(loaded.views)
     before = peer.stored() or 0
+    newest = peer.newest() if isinstance(peer, Gantry) else 0
     row: dict[str, Any] = {}
     sent = fastscu.Sent()
 
@@ -74,7 +75,7 @@ def _timed(
         result.errors.append(f"{stored} of {count} are stored")
     if isinstance(peer, Gantry) and not result.errors:
         result.errors += peer.check(loaded.dataset.items)
-        row.update(peer.index_delays())
+        row.update(peer.index_delays(newest))
     row["errors"] = result.errors[:5]
     return row
 

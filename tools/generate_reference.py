@@ -34,7 +34,12 @@ def settings_page() -> str:
 
 
 def metrics_page() -> str:
-    lines = ["# Metrics\n", "At `/metrics`, in the text form of Prometheus, summed over all processes.\n", "| name | kind | labels | meaning |", "|---|---|---|---|"]
+    lines = [
+        "# Metrics\n",
+        "At `/metrics`, in the text form of Prometheus, summed over all processes.\n",
+        "| name | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
     for value in vars(metrics).values():
         if isinstance(value, MetricWrapperBase):
             labels = ", ".join(value._labelnames) or "-"
@@ -61,7 +66,6 @@ def routes_page() -> str:
 def commands_page() -> str:
     import typer.main
     from click import Command, Context, Group
-
     from gantry.main.cli import app
 
     def section(command: Command, path: str, depth: int) -> list[str]:
@@ -70,9 +74,21 @@ def commands_page() -> str:
         if not isinstance(command, Group):
             usage = " ".join([path, *command.collect_usage_pieces(context)])
             lines.append(f"`{usage}`\n")
-            rows = [record for parameter in command.get_params(context) if (record := parameter.get_help_record(context))]
+            rows = [
+                record
+                for parameter in command.get_params(context)
+                if (record := parameter.get_help_record(context))
+            ]
             if rows:
-                lines += ["| option | meaning |", "|---|---|", *(f"| `{name.replace('|', '/')}` | {' '.join(text.split()).replace('|', '/')} |" for name, text in rows), ""]
+                lines += [
+                    "| option | meaning |",
+                    "|---|---|",
+                    *(
+                        f"| `{name.replace('|', '/')}` | {' '.join(text.split()).replace('|', '/')} |"
+                        for name, text in rows
+                    ),
+                    "",
+                ]
             return lines
         for name in command.list_commands(context):
             child = command.get_command(context, name)
@@ -84,7 +100,12 @@ def commands_page() -> str:
     return "\n".join(section(root, "gantry", 1)) + "\n"
 
 
-PAGES = {"settings.md": settings_page, "metrics.md": metrics_page, "routes.md": routes_page, "commands.md": commands_page}
+PAGES = {
+    "settings.md": settings_page,
+    "metrics.md": metrics_page,
+    "routes.md": routes_page,
+    "commands.md": commands_page,
+}
 
 
 def main() -> int:

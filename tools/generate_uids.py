@@ -1,6 +1,6 @@
 """Writes src/dimse/uid_table.py from the registry of PS3.6 annex A, as found in pydicom (development only).
 
-    python tools/generate_uids.py
+python tools/generate_uids.py
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ KINDS = {
 
 
 NOT_STORAGE = ("Storage Commitment", "Media Storage", "Storage Management")
-HEADER = '''"""UIDs of PS3.6 annex A: uid|kind|name, one a line. Written by tools/generate_uids.py; do not edit.
+HEADER = '''"""UIDs of PS3.6 annex A: tail|kind|name, one a line. Made by tools/generate_uids.py.
 
 Kinds: storage (a SOP class of C-STORE), class, meta, syntax, context, instance, service.
 """
 
+ROOT = "1.2.840.10008"
 TABLE = """\\
 '''
+ROOT = "1.2.840.10008"
 
 
 def kind_of(name: str, kind: str) -> str:
@@ -40,9 +42,9 @@ def main() -> None:
     """Write the table, sorted as the registry is."""
     lines = []
     for uid, (name, kind, _info, _retired, _keyword) in UID_dictionary.items():
-        if kind in KINDS:
+        if kind in KINDS and uid.startswith(ROOT):
             clean = name.split(":")[0] if kind == "Transfer Syntax" else name
-            lines.append(f"{uid}|{kind_of(name, kind)}|{' '.join(clean.split())}")
+            lines.append(f"{uid.removeprefix(ROOT)}|{kind_of(name, kind)}|{' '.join(clean.split())}")
     target = Path(__file__).parent.parent / "src" / "dimse" / "uid_table.py"
     target.write_text(HEADER + "\n".join(lines) + '\n"""\n', encoding="utf-8")
 

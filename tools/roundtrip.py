@@ -25,11 +25,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gantry.dataset.part10 import read_part10
 from tests.conftest import unused_port
 from tests.path.index import query
 from tests.path.sink import Sink
 from tests.support.gantry_process import GantryProcess
+
+from gantry.dataset.part10 import read_part10
 
 LEFT_OUT = {"malformed", "notdicom"}
 
@@ -53,11 +54,18 @@ def storescp(folder: Path, port: int) -> subprocess.Popen[bytes]:
     if program is None:
         raise SystemExit("DCMTK's storescp is missing: apt-get install dcmtk")
     folder.mkdir()
-    return subprocess.Popen([program, "+B", "+xa", "-pm", "+uf", "--fork", "-od", str(folder), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [program, "+B", "+xa", "-pm", "+uf", "--fork", "-od", str(folder), str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def states(gantry: GantryProcess) -> Counter[tuple[str, str]]:
-    rows = query(gantry, "select n.name, d.status, count(*) from transfers_delivery d join nodes_node n on n.id = d.node_id group by 1, 2")
+    rows = query(
+        gantry,
+        "select n.name, d.status, count(*) from transfers_delivery d join nodes_node n on n.id = d.node_id group by 1, 2",
+    )
     return Counter({(name, status): count for name, status, count in rows})
 
 
@@ -78,12 +86,16 @@ def send(gantry: GantryProcess, files: list[Path]) -> list[dict[str, Any]]:
     outcomes = []
     for start in range(0, len(files), 100):
         part = [str(path) for path in files[start : start + 100]]
-        done = gantry.cli("send", *part, "--to", f"GANTRY@127.0.0.1:{gantry.dicom_port}", "--json", check=False, timeout=300)
+        done = gantry.cli(
+            "send", *part, "--to", f"GANTRY@127.0.0.1:{gantry.dicom_port}", "--json", check=False, timeout=300
+        )
         outcomes += json.loads(done.stdout)
     return outcomes
 
 
-def compare(gantry: GantryProcess, outcomes: list[dict[str, Any]], received: set[str], sink: Sink) -> dict[str, Any]:
+def compare(
+    gantry: GantryProcess, outcomes: list[dict[str, Any]], received: set[str], sink: Sink
+) -> dict[str, Any]:
     refused_by_dcmtk = {
         uid: (syntax, error)
         for uid, syntax, error in query(
@@ -134,7 +146,12 @@ def main() -> int:
     port, own_port = unused_port(), unused_port()
     dcmtk = storescp(work / "dcmtk", port)
     sink = DigestSink(own_port)
-    gantry = GantryProcess(work / "home", unused_port(), unused_port(), {"settle_quiet_seconds": "1", "retry_first_seconds": "1", "retry_max_seconds": "2"})
+    gantry = GantryProcess(
+        work / "home",
+        unused_port(),
+        unused_port(),
+        {"settle_quiet_seconds": "1", "retry_first_seconds": "1", "retry_max_seconds": "2"},
+    )
     try:
         gantry.start()
         gantry.cli("node", "add", "DCMTK", f"DCMTK@127.0.0.1:{port}")

@@ -41,11 +41,11 @@ class PeerAddress:
 class Limits:
     """Bounds of a server or client. Sizes in bytes, times in seconds.
 
-    `association_seconds` is ARTIM: for the whole association request, however it dribbles in. `idle_seconds`: how
-    long nothing may come, between messages and inside one. `minimum_rate`: a message that brings fewer bytes per
-    second over `rate_window_seconds` of waiting is aborted. `request_grace_seconds`: when all places are
-    taken, the oldest connection that has sent no request for this long gives way. `quick_ack` re-arms
-    TCP_QUICKACK while receiving: peers that leave Nagle on are 18 times faster with it.
+    `association_seconds` is ARTIM: for the whole association request, however it dribbles in. `idle_seconds`:
+    how long nothing may come, between messages and inside one. `minimum_rate`: a message that brings fewer
+    bytes per second over `rate_window_seconds` of waiting is aborted. `request_grace_seconds`: when all
+    places are taken, the oldest connection that has sent no request for this long gives way. `quick_ack`
+    re-arms TCP_QUICKACK while receiving: peers that leave Nagle on are 18 times faster with it.
     """
 
     max_associations: int = 256
@@ -94,7 +94,8 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Reject an association (PS3.8 table 9-21); the default is permanent, by the application, no reason given."""
+    """Reject an association (PS3.8 table 9-21); the default is permanent, by the application, no reason
+    given."""
 
     result: int = 1
     source: int = 1
@@ -130,11 +131,12 @@ class Progress:
     received: int = 0
     silent: float = 0.0
 
-    def add(self, size: int, seconds: float) -> None:
-        """Count `size` bytes that were waited for."""
-        self.received += size
-        self.waited += seconds
+    def add(self, size: int, seconds: float, in_message: bool) -> None:
+        """Count `size` bytes that were waited for; time between messages is no slowness, only silence."""
         self.silent = 0.0 if size else self.silent + seconds
+        if in_message:
+            self.received += size
+            self.waited += seconds
 
     def restart(self) -> None:
         """A message ended."""
@@ -142,7 +144,8 @@ class Progress:
         self.received = 0
 
     def too_slow(self) -> bool:
-        """True when a whole window passed with fewer bytes than the minimum rate; begins a new window if not."""
+        """True when a whole window passed with fewer bytes than the minimum rate; begins a new window if
+        not."""
         window = self.limits.rate_window_seconds
         if self.waited < window:
             return False
@@ -165,7 +168,9 @@ def read_store(command: Command) -> StoreRequest:
     return request
 
 
-def build_accept(request: AssociateRequest, decision: Accept, policy: ContextPolicy, max_pdu: int) -> AssociateAccept:
+def build_accept(
+    request: AssociateRequest, decision: Accept, policy: ContextPolicy, max_pdu: int
+) -> AssociateAccept:
     """A-ASSOCIATE-AC for a decision. One operation at a time is granted where a window was asked for."""
     contexts = decision.contexts if decision.contexts is not None else answer_all(request, policy)
     user = UserInformation(

@@ -7,7 +7,7 @@
         ...                                    # views in events end with the next receive()
 
 Any bytes give events or `RemoteProtocolError`, nothing else. Memory is bounded: association PDUs by
-`MAX_ASSOCIATE_BODY`, command sets by `MAX_COMMAND`; data sets are never held. The clock belongs to the caller:
+`MAX_ASSOCIATE_BODY`, command sets by `MAX_COMMAND`; data sets are never held. The clock is the caller's:
 while `artim_runs` is true the caller runs a timer and calls `timer_expired` (PS3.8 section 9.1.5).
 """
 
@@ -78,7 +78,8 @@ _NOTHING = memoryview(b"")
 
 
 class Association:
-    """One side of an association. `max_pdu` is what we announce: bytes after a PDU header, 0 = without limit."""
+    """One side of an association. `max_pdu` is what we announce: bytes after a PDU header, 0 = without
+    limit."""
 
     def __init__(self, role: Role, *, max_pdu: int = 131072) -> None:
         self.role = role
@@ -105,7 +106,7 @@ class Association:
         if role is Role.ACCEPTOR:
             self._step(Happening.ACCEPTED_CONNECTION)
 
-    # --- what the caller may ask -------------------------------------------------------------------------------
+    # --- what the caller may ask ----------------------------------------------------------------------------
 
     @property
     def artim_runs(self) -> bool:
@@ -122,7 +123,7 @@ class Association:
         """True when `reply_release` is what comes next."""
         return self.state in _OWES_REPLY
 
-    # --- out ---------------------------------------------------------------------------------------------------
+    # --- out ------------------------------------------------------------------------------------------------
 
     def request(self, pdu: AssociateRequest) -> bytes:
         """A-ASSOCIATE-RQ, to be sent once the TCP connection is open (requestor)."""
@@ -212,7 +213,7 @@ class Association:
         if context_id not in self.contexts:
             raise LocalProtocolError(f"context {context_id} is not accepted")
 
-    # --- in ----------------------------------------------------------------------------------------------------
+    # --- in -------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes | bytearray | memoryview) -> None:
         """Bytes from the peer. All events of the bytes before must have been taken."""

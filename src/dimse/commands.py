@@ -1,14 +1,15 @@
 """Command sets: group 0000 in implicit VR little endian (PS3.7 sections 6.3, 9 and 10, annex E).
 
-Every message kind is a row of `KINDS`, every element a row of `ELEMENTS`; the reader and the writer are generic.
-The two messages of the hot path, C-STORE-RQ and C-STORE-RSP, also have writers of their own.
+Every message kind is a row of `KINDS`, every element a row of `ELEMENTS`; the reader and the writer are
+generic. The two messages of the hot path, C-STORE-RQ and C-STORE-RSP, also have writers of their own.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 from enum import IntEnum
 from functools import lru_cache
 
@@ -109,8 +110,8 @@ _RESPONSE = (RESPONDED_ID, STATUS)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A row of PS3.7 sections 9.3 and 10.3: elements without which the message means nothing, and whether a data
-    set may (None), must (True) or must not (False) follow."""
+    """A row of PS3.7 sections 9.3 and 10.3: elements without which the message means nothing, and whether a
+    data set may (None), must (True) or must not (False) follow."""
 
     required: tuple[int, ...]
     data_set: bool | None
@@ -153,7 +154,7 @@ class Command:
     """A command set as read: `field` says what it is, `values` holds the known elements by element number."""
 
     field: int
-    values: dict[int, Value] = field(default_factory=dict)
+    values: dict[int, Value] = default(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -31,7 +31,8 @@ class AssociationRejectedEvent:
 
 @dataclass(slots=True)
 class CommandReceived:
-    """A whole command set. With `has_data_set`, `DataFragment`s of the same context follow, the last one marked."""
+    """A whole command set. With `has_data_set`, `DataFragment`s of the same context follow, the last one
+    marked."""
 
     context_id: int
     command: Command

@@ -1,4 +1,5 @@
-"""Items inside association PDUs: presentation contexts and user information (PS3.8 9.3.2-9.3.3, PS3.7 annex D).
+"""Items inside association PDUs: presentation contexts and user information (PS3.8 9.3.2-9.3.3, PS3.7 annex
+D).
 
 Every reader takes bytes that were cut to length already, checks every length inside and raises
 `RemoteProtocolError`. Unknown user information items are skipped (PS3.8 section 9.3.1) and kept as bytes.
@@ -14,7 +15,8 @@ from dimse.errors import RemoteProtocolError
 
 _ITEM = struct.Struct(">BxH")
 _SHORT = struct.Struct(">H")
-#: More items than this in one PDU is an attack, not an association: 128 contexts with every known syntax are fewer.
+#: More items than this in one PDU is an attack, not an association: 128 contexts with every known syntax are
+#: fewer.
 MAX_ITEMS = 8192
 MAX_CONTEXTS = 128
 
@@ -281,14 +283,16 @@ def encode_user_information(info: UserInformation) -> bytes:
     if info.async_window is not None:
         window = _SHORT.pack(info.async_window.invoked) + _SHORT.pack(info.async_window.performed)
         parts.append(pack_item(0x53, window))
-    for role in info.roles:
-        parts.append(
-            pack_item(0x54, _pack_sized(role.sop_class_uid.encode("latin-1")) + bytes((role.scu, role.scp)))
-        )
+    parts += [
+        pack_item(0x54, _pack_sized(role.sop_class_uid.encode("latin-1")) + bytes((role.scu, role.scp)))
+        for role in info.roles
+    ]
     if info.implementation_version:
         parts.append(pack_item(0x55, info.implementation_version.encode("latin-1")))
-    for item in info.extended:
-        parts.append(pack_item(0x56, _pack_sized(item.sop_class_uid.encode("latin-1")) + item.information))
+    parts += [
+        pack_item(0x56, _pack_sized(item.sop_class_uid.encode("latin-1")) + item.information)
+        for item in info.extended
+    ]
     for common in info.common_extended:
         related = _pack_sized(*(uid.encode("latin-1") for uid in common.related_general_uids))
         uids = (common.sop_class_uid.encode("latin-1"), common.service_class_uid.encode("latin-1"))

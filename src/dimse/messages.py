@@ -1,6 +1,6 @@
 """Messages as runs of P-DATA-TF: cutting them up for sending (PS3.8 annex E, section 9.3.5).
 
-Reading is in `dimse.association`, because there the payload must never be copied. Nothing here copies it either:
+Reading is in `dimse.association`, where the payload is never copied. Nothing here copies it either:
 what is sent is a list of small headers and slices of the caller's memory, for `sendmsg`.
 """
 
@@ -28,7 +28,9 @@ def fragment_size(peer_max_length: int) -> int:
     """Largest even payload of one presentation data value towards a peer (0 = it knows no limit)."""
     limit = min(peer_max_length or MAX_SENT_PDU, MAX_SENT_PDU)
     if limit < MIN_PEER_PDU:
-        raise RemoteProtocolError(f"peer accepts PDUs of {peer_max_length} bytes at most, which is too little")
+        raise RemoteProtocolError(
+            f"peer accepts PDUs of {peer_max_length} bytes at most, which is too little"
+        )
     return (limit - 6) & ~1
 
 
@@ -54,8 +56,9 @@ def pack_message(
 ) -> Iterator[list[Buffer]]:
     """Command and data set as batches of buffers, each batch for one `sendmsg`.
 
-    The first batch begins with the command, so a small message is one batch. `data` are byte views that follow
-    one another; a PDU may take its payload from several of them. `LocalProtocolError` when `data` is empty.
+    The first batch begins with the command, so a small message is one batch. `data` are byte views that
+    follow one another; a PDU may take its payload from several of them. `LocalProtocolError` when `data` is
+    empty.
     """
     total = sum(len(view) for view in data)
     if not total:

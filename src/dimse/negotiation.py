@@ -1,8 +1,9 @@
-"""Presentation contexts: what is proposed, what is accepted, and what both sides agreed on (PS3.8 7.1.1, annex B).
+"""Presentation contexts: what is proposed, what is accepted, and what both sides agreed on (PS3.8 7.1.1,
+annex B).
 
 The acceptor's default is "accepted as proposed, best match stated": any storage SOP class, also private and
-unknown ones, in any transfer syntax. Of several syntaxes in one context the first of the preference list wins,
-without a list the first that was proposed.
+unknown ones, in any transfer syntax. Of several syntaxes in one context the first of the preference list
+wins, without a list the first that was proposed.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ ACCEPTED, USER_REFUSED, NO_REASON, ABSTRACT_UNKNOWN, TRANSFER_UNKNOWN = range(5)
 
 @dataclass(frozen=True, slots=True)
 class ContextProposal:
-    """What a requestor wants to speak: one SOP class in one of some transfer syntaxes (the first is preferred).
+    """What a requestor wants to speak: one SOP class in one of some transfer syntaxes (the first is
+    preferred).
 
-    One syntax per proposal lets the requestor know that it will be taken as it is. `scu` and `scp` are the roles
-    asked for; the standard's default is scu only, anything else becomes a role selection item.
+    One syntax per proposal lets the requestor know that it will be taken as it is. `scu` and `scp` are the
+    roles asked for; the standard's default is scu only, anything else becomes a role selection item.
     """
 
     abstract_syntax: str
@@ -86,7 +88,8 @@ def answer_all(request: AssociateRequest, policy: ContextPolicy) -> tuple[Contex
 
 
 def judge(request: AssociateRequest) -> AssociateReject | None:
-    """What the protocol itself rejects (PS3.8 table 9-21): foreign application context or protocol version."""
+    """What the protocol itself rejects (PS3.8 table 9-21): foreign application context or protocol
+    version."""
     if not request.protocol_version & 1:
         return AssociateReject(1, 2, 2)
     if request.application_context != APPLICATION_CONTEXT:

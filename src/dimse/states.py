@@ -1,8 +1,8 @@
 """The state machine of an association: one table (PS3.8 section 9.2, tables 9-6 to 9-10).
 
 Pure data. `TABLE[state, happening]` is `(action, next state)`. What is not in the table cannot come from the
-network; asking for it is a `LocalProtocolError`. One cell depends on who asked for the association: two release
-requests that crossed (AR-8), see `after_collision`.
+network; asking for it is a `LocalProtocolError`. One cell depends on who asked for the association: two
+release requests that crossed (AR-8), see `after_collision`.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Status:
 
 _MEANINGS = {
     0x0000: "success",
-    0x0001: "success, optional attributes were not all supported (N- services), requested optional attributes ignored",
+    0x0001: "success; optional attributes were ignored",
     0x0105: "no such attribute",
     0x0106: "invalid attribute value",
     0x0107: "attribute list error",

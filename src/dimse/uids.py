@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from dimse.uid_table import TABLE
+from dimse.uid_table import ROOT, TABLE
 
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -29,7 +29,7 @@ _LIMIT = 64
 @cache
 def _registry() -> dict[str, tuple[str, str]]:
     rows = (line.split("|", 2) for line in TABLE.splitlines())
-    return {uid: (kind, name) for uid, kind, name in rows}
+    return {ROOT + tail: (kind, name) for tail, kind, name in rows}
 
 
 def name_of(uid: str) -> str:
@@ -39,7 +39,8 @@ def name_of(uid: str) -> str:
 
 
 def kind_of(uid: str) -> str:
-    """storage, class, meta, syntax, context, instance or service; empty when the registry does not know it."""
+    """storage, class, meta, syntax, context, instance or service; empty when the registry does not know
+    it."""
     found = _registry().get(uid)
     return found[0] if found else ""
 
@@ -50,7 +51,11 @@ def all_of(kind: str) -> tuple[str, ...]:
 
 
 def is_uid(text: str) -> bool:
-    """True for 1 to 64 characters of digits in parts divided by dots (PS3.5 section 9.1; leading zeros pass)."""
+    """True for 1 to 64 characters of digits in parts divided by dots (PS3.5 section 9.1; leading zeros
+    pass)."""
     return (
-        0 < len(text) <= _LIMIT and text.isascii() and all(part.isdigit() for part in text.split(".")) and "." in text
+        0 < len(text) <= _LIMIT
+        and text.isascii()
+        and all(part.isdigit() for part in text.split("."))
+        and "." in text
     )

@@ -28,8 +28,8 @@ class StoreSink(Protocol):
 class Acceptor(Protocol):
     """Called from the thread of each association; must be thread-safe.
 
-    An exception of `echo`, `store` or a sink becomes status 0110 with the name of its class; the association goes
-    on. An exception of `association_requested` becomes a transient rejection.
+    An exception of `echo`, `store` or a sink becomes status 0110 with the name of its class; the association
+    goes on. An exception of `association_requested` becomes a transient rejection.
     """
 
     def association_requested(self, request: AssociateRequest, peer: PeerAddress) -> Accept | Reject:
@@ -47,5 +47,6 @@ class Acceptor(Protocol):
         ...
 
     def association_ended(self, association: AssociationInfo, how: str) -> None:
-        """Once for each accepted association: released, aborted, lost, timed out, protocol error or stopped."""
+        """Once for each accepted association: released, aborted, lost, timed out, protocol error or
+        stopped."""
         ...

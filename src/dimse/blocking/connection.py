@@ -53,7 +53,12 @@ class Connection:
     """A TCP connection to a server and the association on it."""
 
     def __init__(
-        self, sock: socket.socket, peer: PeerAddress, acceptor: Acceptor, policy: ContextPolicy, limits: Limits
+        self,
+        sock: socket.socket,
+        peer: PeerAddress,
+        acceptor: Acceptor,
+        policy: ContextPolicy,
+        limits: Limits,
     ) -> None:
         self.sock = sock
         self.peer = peer
@@ -77,7 +82,11 @@ class Connection:
         how = LOST
         try:
             set_no_delay(self.sock)
-            set_timeouts(self.sock, min(self._limits.tick_seconds, self._limits.idle_seconds), self._limits.send_seconds)
+            set_timeouts(
+                self.sock,
+                min(self._limits.tick_seconds, self._limits.idle_seconds),
+                self._limits.send_seconds,
+            )
             how = self._serve()
         except RemoteProtocolError as error:
             how = BROKEN
@@ -139,7 +148,7 @@ class Connection:
         except (AssociationFailure, OSError):
             return  # best effort
 
-    # --- reading -----------------------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------------------
 
     def _serve(self) -> str:
         view = memoryview(bytearray(self._limits.receive_buffer))
@@ -168,13 +177,14 @@ class Connection:
             except BlockingIOError:
                 size = -1
             now = monotonic()
-            progress.add(max(size, 0), now - before)
+            in_message = core.in_message
+            progress.add(max(size, 0), now - before, in_message)
             if size == 0:
                 return 0
             if core.artim_runs and now - self.began > limits.association_seconds:
                 core.timer_expired()
                 raise TimedOut("no association request in time")
-            if core.in_message:
+            if in_message:
                 if progress.too_slow():
                     raise TimedOut("a message came slower than the minimum rate")
             elif size < 0 and self.stopping:
@@ -184,7 +194,7 @@ class Connection:
             if progress.silent >= limits.idle_seconds:
                 raise TimedOut("idle for too long")
 
-    # --- answering ---------------------------------------------------------------------------------------------
+    # --- answering ------------------------------------------------------------------------------------------
 
     def _handle(self, event: Event) -> str | None:
         """Act on an event; how the association ended, if it did."""

@@ -1,7 +1,7 @@
 """Turns connections away when all places are taken: A-ASSOCIATE-RJ, transient, local limit exceeded.
 
-One thread for all of them, a bounded number at a time and a deadline for each: it costs a slow or silent caller
-nothing to hang here, and nothing to us. What does not fit is closed without a word.
+One thread for all of them, a bounded number at a time and a deadline for each: it costs a slow or silent
+caller nothing to hang here, and nothing to us. What does not fit is closed without a word.
 """
 
 from __future__ import annotations
@@ -57,21 +57,25 @@ class Doorkeeper:
                     if not fresh and not deadlines:
                         self._thread = None
                         return
-                for sock in fresh:
-                    sock.setblocking(False)
-                    selector.register(sock, selectors.EVENT_READ)
-                    deadlines[sock] = (monotonic() + self._seconds, False, 0)
+                for new in fresh:
+                    new.setblocking(False)
+                    selector.register(new, selectors.EVENT_READ)
+                    deadlines[new] = (monotonic() + self._seconds, False, 0)
                 for key, _ in selector.select(0.05):
+                    assert isinstance(key.fileobj, socket.socket)  # nothing else is registered
                     sock = key.fileobj
-                    assert isinstance(sock, socket.socket)  # nothing else is registered
                     end, answered, read = deadlines[sock]
                     size = _read_and_answer(sock, answered)
-                    deadlines[sock] = (end if 0 < read + size <= _MAX_READ and size else 0.0, True, read + size)
+                    deadlines[sock] = (
+                        end if 0 < read + size <= _MAX_READ and size else 0.0,
+                        True,
+                        read + size,
+                    )
                 now = monotonic()
-                for sock in [s for s, (end, _, _) in deadlines.items() if end <= now or self.closed]:
-                    selector.unregister(sock)
-                    sock.close()
-                    del deadlines[sock]
+                for done in [s for s, (end, _, _) in deadlines.items() if end <= now or self.closed]:
+                    selector.unregister(done)
+                    done.close()
+                    del deadlines[done]
                     with self._lock:
                         self._busy -= 1
 

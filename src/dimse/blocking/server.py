@@ -23,8 +23,8 @@ _stack_lock = threading.Lock()
 class Server:
     """Serves associations that come in on a listening socket.
 
-    Several processes may share one listening socket (the kernel wakes one of them), or have one each, made with
-    `listen(..., reuse_port=True)`. The socket stays the caller's: `stop` does not close it.
+    Several processes may share one listening socket (the kernel wakes one of them), or have one each, made
+    with `listen(..., reuse_port=True)`. The socket stays the caller's: `stop` does not close it.
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class Server:
             self._stopped.set()
 
     def stop(self, grace_seconds: float = 10.0) -> int:
-        """Stop accepting, let messages that are under way end, abort idle associations and, after the grace, all.
+        """Stop accepting, let messages that are under way end, abort idle associations and, after the grace,
+        all.
 
         Returns how many associations had to be aborted inside a message. Call from another thread than
         `serve_forever`'s.

@@ -19,7 +19,8 @@ Buffer = bytes | memoryview
 
 
 def listen(host: str, port: int, *, backlog: int = 1024, reuse_port: bool = False) -> socket.socket:
-    """A listening socket (IPv4 or IPv6 by the host). Port 0 takes a free one. `OSError` when it cannot be had."""
+    """A listening socket (IPv4 or IPv6 by the host). Port 0 takes a free one. `OSError` when it cannot be
+    had."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -94,7 +95,8 @@ def _rest(batch: Sequence[Buffer], sent: int) -> list[Buffer]:
 
 
 def close_politely(sock: socket.socket, seconds: float) -> None:
-    """Wait for the peer's end of the stream, throwing bytes away, so that our last PDU is not lost to a reset."""
+    """Wait for the peer's end of the stream, throwing bytes away, so that our last PDU is not lost to a
+    reset."""
     deadline = monotonic() + seconds
     scratch = bytearray(65536)
     left = _LINGER_BYTES

@@ -5,20 +5,32 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
-from django.db.models import Q
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Path, Query, Router
 from pydantic import Field
 
 from gantry import config
+from gantry.accounts import connection
 from gantry.accounts.errors import NotFound, RequestRefused
-from gantry.accounts.page import PageQuery, Uid, answer, by_id
+from gantry.accounts.page import PageQuery, Text, Uid, answer, by_id
 from gantry.accounts.route import may
-from gantry.catalogue.models import Conflict, Instance, Series, Study, Version
-from gantry.catalogue.schemas import ConflictPage, InstanceDetail, SeriesOut, StudyDetail
+from gantry.catalogue.find import StudyFound, find_instances, find_series, find_studies
+from gantry.catalogue.models import Conflict, Version
+from gantry.catalogue.schemas import (
+    ConflictPage,
+    InstanceDetail,
+    InstanceOut,
+    InstancePage,
+    SeriesOut,
+    SeriesPage,
+    StudyDetail,
+    StudyOut,
+    StudyPage,
+)
 
 router = Router(tags=["catalogue"])
 
@@ -49,6 +61,119 @@ class FileBody:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while chunk := await asyncio.to_thread(self._file.read, CHUNK_BYTES):
             yield chunk
+
+
+class StudyQuery(PageQuery):
+    """Which studies. Everything given must hold; empty is not given."""
+
+    patient_id: Text = Field(default="", description="Wildcards * and ?, any case", examples=["4711"])
+    patient_name: Text = Field(default="", description="Wildcards * and ?, any case", examples=["doe*"])
+    accession_number: Text = Field(default="", description="Wildcards * and ?, any case")
+    study_date: date | None = Field(default=None, description="This day")
+    study_date_from: date | None = Field(default=None, description="This day or later")
+    study_date_to: date | None = Field(default=None, description="This day or earlier")
+    modality: Text = Field(default="", description="One of the study's", examples=["CT"])
+    study_instance_uid: Text = ""
+    q: Text = Field(
+        default="", description="Contained in patient ID, name, accession number or description, or the Study Instance UID"
+    )
+    conflicts: bool | None = Field(default=None, description="With or without conflicts")
+
+
+@router.get("/studies", auth=may("studies.view"), response=StudyPage, summary="Search studies")
+def list_studies(request: HttpRequest, query: Query[StudyQuery]) -> dict[str, Any]:
+    """Studies, the last received first."""
+    first, last = query.study_date or query.study_date_from, query.study_date or query.study_date_to
+    page = find_studies(
+        connection.of_request(), patient_id=query.patient_id, patient_name=query.patient_name,
+        accession_number=query.accession_number, study_date=(first, last), modality=query.modality,
+        study_instance_uid=query.study_instance_uid, q=query.q, conflicts=query.conflicts, limit=query.limit,
+        cursor=query.cursor,
+    )  # fmt: skip
+    return answer(request, page.items, page.next)
+
+
+@router.get("/studies/{uid}", auth=may("studies.view"), response=StudyDetail, summary="Get a study")
+def get_study(request: HttpRequest, uid: Path[Uid]) -> dict[str, Any]:
+    """One study with its series and conflicts, at most 1 000 of each."""
+    study = _one_study(uid)
+    series = find_series(connection.of_request(), study_instance_uid=uid, limit=MAX_PARTS).items
+    conflicts = Conflict.objects.select_related("study", "instance").filter(study_id=study.id)
+    return {
+        **StudyOut.from_orm(study).dict(),
+        "series": [SeriesOut.from_orm(one) for one in series],
+        "conflicts": list(conflicts.order_by("-pk")[:MAX_PARTS]),
+    }
+
+
+def _one_study(uid: str) -> StudyFound:
+    found = find_studies(connection.of_request(), study_instance_uid=uid, limit=1).items
+    if not found:
+        raise NotFound("There is no such study.")
+    return found[0]
+
+
+class SeriesQuery(PageQuery):
+    """Which series."""
+
+    study_instance_uid: Text = ""
+    series_instance_uid: Text = ""
+    modality: Text = ""
+
+
+@router.get("/series", auth=may("studies.view"), response=SeriesPage, summary="Search series")
+def list_series(request: HttpRequest, query: Query[SeriesQuery]) -> dict[str, Any]:
+    """Series that have instances, the newest first."""
+    page = find_series(
+        connection.of_request(), study_instance_uid=query.study_instance_uid,
+        series_instance_uid=query.series_instance_uid, modality=query.modality, limit=query.limit, cursor=query.cursor,
+    )  # fmt: skip
+    return answer(request, page.items, page.next)
+
+
+@router.get("/series/{uid}", auth=may("studies.view"), response=SeriesOut, summary="Get a series")
+def get_series(request: HttpRequest, uid: Path[Uid]) -> Any:
+    """One series; when two studies have one of this UID (a conflict), the newest."""
+    found = find_series(connection.of_request(), series_instance_uid=uid, limit=1).items
+    if not found:
+        raise NotFound("There is no such series.")
+    return found[0]
+
+
+class InstanceQuery(PageQuery):
+    """Which instances."""
+
+    study_instance_uid: Text = ""
+    series_instance_uid: Text = ""
+    sop_instance_uid: Text = ""
+    sop_class_uid: Text = ""
+
+
+@router.get("/instances", auth=may("studies.view"), response=InstancePage, summary="Search instances")
+def list_instances(request: HttpRequest, query: Query[InstanceQuery]) -> dict[str, Any]:
+    """Instances with their current bytes, the newest first."""
+    page = find_instances(
+        connection.of_request(), study_instance_uid=query.study_instance_uid,
+        series_instance_uid=query.series_instance_uid, sop_instance_uid=query.sop_instance_uid,
+        sop_class_uid=query.sop_class_uid, limit=query.limit, cursor=query.cursor,
+    )  # fmt: skip
+    return answer(request, page.items, page.next)
+
+
+@router.get("/instances/{uid}", auth=may("studies.view"), response=InstanceDetail, summary="Get an instance")
+def get_instance(request: HttpRequest, uid: Path[Uid]) -> dict[str, Any]:
+    """One instance with its versions, newest first, and conflicts."""
+    found = find_instances(connection.of_request(), sop_instance_uid=uid, limit=1).items
+    if not found:
+        raise NotFound("There is no such instance.")
+    versions = list(Version.objects.filter(instance_id=found[0].id).order_by("-current", "-pk")[:MAX_PARTS])
+    conflicts = Conflict.objects.select_related("study", "instance").filter(instance_id=found[0].id)
+    return {
+        **InstanceOut.from_orm(found[0]).dict(),
+        "header": versions[0].header if versions else {},
+        "versions": versions,
+        "conflicts": list(conflicts.order_by("-pk")[:MAX_PARTS]),
+    }
 
 
 @router.get("/instances/{uid}/file", auth=may("studies.download"), summary="Fetch the stored file")

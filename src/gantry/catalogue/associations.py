@@ -15,7 +15,7 @@ from gantry import database
 def opened(
     connection: psycopg.Connection[Any], brought: Collection[tuple[UUID, int, str]], now: datetime
 ) -> None:
-    """Note (association, study id, slot); one that is known to be over is not opened again."""
+    """Note (association, study id, slot)."""
     if not brought:
         return
     order = sorted(brought)
@@ -28,18 +28,14 @@ def opened(
     connection.execute(database.statements("gantry.catalogue")["open_associations"], values)
 
 
-def ended(connection: psycopg.Connection[Any], association_ids: Collection[UUID], now: datetime) -> None:
-    """Note that these associations are over."""
-    if not association_ids:
-        return
-    sql = database.statements("gantry.catalogue")
-    values = {"association_ids": sorted(association_ids), "now": now}
-    connection.execute(sql["end_associations"], values)
-    connection.execute(sql["close_associations"], values)
+def ended(connection: psycopg.Connection[Any], association_ids: Collection[UUID]) -> None:
+    """These associations are over."""
+    if association_ids:
+        sql = database.statements("gantry.catalogue")["close_associations"]
+        connection.execute(sql, {"association_ids": sorted(association_ids)})
 
 
-def restarted(connection: psycopg.Connection[Any], slot: str, now: datetime) -> None:
-    """A receiver started anew in this slot: whatever its former run had open is over."""
-    sql = database.statements("gantry.catalogue")
-    connection.execute(sql["end_slot"], {"slot": slot, "now": now})
-    connection.execute(sql["close_slot"], {"slot": slot})
+def restarted(connection: psycopg.Connection[Any], slots: Collection[str]) -> None:
+    """A receiver started anew in these slots, or left them: whatever the former run had open is over."""
+    if slots:
+        connection.execute(database.statements("gantry.catalogue")["close_slot"], {"slots": sorted(slots)})

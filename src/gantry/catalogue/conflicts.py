@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from gantry import database
-from gantry.catalogue.rows import PatientColumns, VersionRow
+from gantry.catalogue.rows import PatientColumns, VersionRow, column
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def compare_patients(
     study_id: int, study_uid: str, kept: PatientColumns, arrived: PatientColumns, row: VersionRow
 ) -> Disagreement | None:
     """The conflict between the patient a study belongs to and the one an instance names, if there is one."""
-    details = {"kept": _person(kept), "arrived": _person(arrived), "calling_aet": row.calling_aet}
+    details = {"kept": _person(kept), "arrived": _person(arrived), "calling_aet": column(row.calling_aet)}
     if not same_identity(kept, arrived):
         parts = (study_uid, arrived.patient_id, arrived.issuer_of_patient_id)
         return Disagreement("identity", parts, study_id, details=details)

@@ -270,7 +270,7 @@ class _Batch:
         self, row: VersionRow, instance_id: int, study_id: int, old: tuple[int, str, str]
     ) -> None:
         uid = row.sop_instance_uid
-        details: dict[str, Any] = {"sha256": row.sha256.hex(), "calling_aet": row.calling_aet}
+        details: dict[str, Any] = {"sha256": row.sha256.hex(), "calling_aet": columns.column(row.calling_aet)}
         self.found.append(Disagreement("bytes", (uid,), study_id, instance_id, details))
         old_study_id, old_study, old_series = old
         if (old_study, old_series) == (row.study_instance_uid, row.series_instance_uid):
@@ -281,7 +281,7 @@ class _Batch:
                 "study_instance_uid": row.study_instance_uid,
                 "series_instance_uid": row.series_instance_uid,
             },
-            "calling_aet": row.calling_aet,
+            "calling_aet": columns.column(row.calling_aet),
         }
         # Both studies show it: the one that has the instance now, and the one that lost it.
         for concerned in sorted({study_id, old_study_id}):

@@ -215,17 +215,3 @@ class OpenAssociation(models.Model):
             models.UniqueConstraint(fields=["association_id", "study"], name="open_association_once")
         ]
         indexes = [models.Index(fields=["slot"], name="open_association_slot")]
-
-
-class EndedAssociation(models.Model):
-    """An association that is known to be over, kept for a while.
-
-    Large objects are read from their own files and small ones from a journal, so an object may be indexed
-    after the end of its association; it must not open it again.
-    """
-
-    association_id = models.UUIDField(primary_key=True)
-    ended_at = models.DateTimeField()
-
-    class Meta:
-        indexes = [models.Index(fields=["ended_at"], name="ended_association_at")]

@@ -81,6 +81,12 @@ class InstanceOut(Schema):
     file_bytes: int = Field(description="With preamble and group 0002")
     received_at: datetime
 
+    @staticmethod
+    def resolve_sha256(found: Any) -> str:
+        """As text."""
+        digest = found.sha256
+        return digest if isinstance(digest, str) else bytes(digest).hex()
+
 
 class VersionOut(Schema):
     """The bytes of an instance as they once arrived."""

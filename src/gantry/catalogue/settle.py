@@ -14,8 +14,6 @@ from gantry import database
 STALE_SECONDS = 600.0
 #: A study that was last indexed this far in the future was indexed before the clock was set back.
 CLOCK_SECONDS = 3600.0
-#: How long the end of an association is remembered.
-REMEMBER_SECONDS = 3600.0
 
 
 def settle_due(
@@ -40,9 +38,3 @@ def settle_due(
         "limit": limit,
     }
     return sorted(row[0] for row in connection.execute(sql, values).fetchall())
-
-
-def forget_associations(connection: psycopg.Connection[Any], now: datetime) -> None:
-    """Drop what is remembered of associations that ended long ago."""
-    sql = database.statements("gantry.catalogue")["forget_associations"]
-    connection.execute(sql, {"before": now - timedelta(seconds=REMEMBER_SECONDS)})

@@ -28,12 +28,11 @@ _ITEM = 0xFFFEE000
 class Wanted:
     """Which elements a walk looks for. Numbers are compared as they are read, so in either byte order."""
 
-    __slots__ = ("big", "enough", "last", "little")
+    __slots__ = ("big", "last", "little")
 
-    def __init__(self, tags: Iterable[int], *, stop_when_all_found: bool) -> None:
+    def __init__(self, tags: Iterable[int]) -> None:
         tags = tuple(tags)
         self.last = max(tags)
-        self.enough = len(tags) if stop_when_all_found else 0
         self.big = {tag: tag for tag in tags}
         self.little = {(tag & 0xFFFF) << 16 | tag >> 16: tag for tag in tags}
 
@@ -45,7 +44,7 @@ class Walk:
     VR is 0 in implicit VR. `passed` is True when the walk came beyond the last wanted element.
     """
 
-    __slots__ = ("_enough", "_last", "_previous", "_wanted", "budget", "data", "done", "encoding", "end",
+    __slots__ = ("_last", "_previous", "_wanted", "budget", "data", "done", "encoding", "end",
                  "found", "passed", "position", "warnings")  # fmt: skip
 
     def __init__(self, data: Buffer, encoding: Encoding, wanted: Wanted) -> None:
@@ -54,7 +53,6 @@ class Walk:
         self.encoding = encoding
         self._wanted = wanted.big if encoding.big_endian else wanted.little
         self._last = wanted.last
-        self._enough = wanted.enough
         self._previous = 0
         self.found: dict[int, tuple[int, int, int]] = {}
         self.warnings: list[str] = []
@@ -78,8 +76,8 @@ class Walk:
             self.warnings.append(warning)
 
     def _explicit(self) -> None:
-        # The hot loop: 100 to 200 times per instance. Whether the walk has passed the last wanted
-        # element is asked at long VRs only, of which the pixel data is one.
+        # The hot loop: 100 to 200 times per instance. It ends at the last wanted element; where that is
+        # absent, at the next long VR behind it (the pixel data is one), so that no step need compare tags.
         data, wanted = self.data, self._wanted
         unpack, short_vrs = self.encoding.explicit_header.unpack_from, self.encoding.short_vrs
         last_header = self.end - 8
@@ -137,12 +135,12 @@ class Walk:
         if tag < self._previous:
             self.warn("elements are not in ascending order")
         self._previous = tag
-        if len(found) == self._enough:
-            self.passed = self.done = True
+        if tag == self._last:
+            self._pass(tag)
         return self.done
 
     def _pass(self, tag: int) -> None:
-        """Ends the walk at `tag`, beyond the last wanted one.
+        """Ends the walk at `tag`, the last wanted one or one beyond.
 
         Where a UID is still missing the elements may be out of order: it goes on to the pixel data.
         """

@@ -83,7 +83,7 @@ _DEFLATED = frozenset({DEFLATED_UID, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.
 
 _PROBED_ELEMENTS = 8
 _ENOUGH_ELEMENTS = 3
-_HIGHEST_FIRST_GROUP = 0x0040
+_FIRST_GROUPS = frozenset(range(0x0004, 0x0042, 2))
 
 
 def declared_encoding(transfer_syntax_uid: str) -> Encoding:
@@ -109,7 +109,7 @@ def looks_right(data: Buffer, encoding: Encoding) -> bool:
     if encoding.implicit == known:
         return False
     group = encoding.number.unpack_from(data, 0)[0]
-    return bool(group <= _HIGHEST_FIRST_GROUP or (group & 0xFF) != 0)
+    return bool(group in _FIRST_GROUPS or (group & 0xFF) != 0)
 
 
 def detect_encoding(data: Buffer, *, start: int, total: int) -> Encoding | None:
@@ -130,7 +130,7 @@ def _plausible_elements(data: Buffer, start: int, total: int, encoding: Encoding
     count = 0
     while count < _PROBED_ELEMENTS and position + 12 <= len(data):
         tag, value, length = _read_header(data, position, encoding)
-        if tag <= previous or value == 0 or (not previous and not 0 < tag >> 16 <= _HIGHEST_FIRST_GROUP):
+        if tag <= previous or value == 0 or (not previous and tag >> 16 not in _FIRST_GROUPS):
             return 0
         if length == UNDEFINED_LENGTH:
             opening = bytes(data[value : value + 4])

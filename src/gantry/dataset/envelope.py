@@ -10,9 +10,9 @@ from struct import Struct
 from uuid import UUID
 
 # Ours, made once from random UUIDs (PS3.5 B.2).
-IMPLEMENTATION_CLASS_UID = "2.25.251236105204797290671394021934735013563"
+IMPLEMENTATION_CLASS_UID = "2.25.61304582628126348195055376844653111836"
 IMPLEMENTATION_VERSION_NAME = "GANTRY_1"
-PRIVATE_INFORMATION_CREATOR_UID = "2.25.171062450317462085962340156721981150276"
+PRIVATE_INFORMATION_CREATOR_UID = "2.25.331856302065515009265345082731152458197"
 
 _VERSION = 1
 _NO_DIGEST = "0" * 64
@@ -26,7 +26,8 @@ _GROUP_LENGTH = Struct("<HH2sHI")
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Where an object came from, and what its sender called it. `sha256` is of the data set alone."""
+    """Where an object came from, and what its sender called it. `sha256` is of the data set alone.
+    `received_at` has a time zone."""
 
     origin: str
     sop_class_uid: str
@@ -42,7 +43,7 @@ class Envelope:
 
 
 def build_prefix(envelope: Envelope) -> tuple[bytes, int]:
-    """Preamble, DICM and group 0002 for a data set from the network; and where its digest lies (64 hex digits).
+    """Preamble, DICM and group 0002 for a data set from the network; where its 64 digits of digest lie.
 
     The UIDs are written as sent, valid or not; only what is beyond 64 KB is cut.
     """
@@ -74,7 +75,7 @@ def _short(element: int, vr: bytes, text: str) -> bytes:
     return _SHORT.pack(0x0002, element, vr, len(raw)) + raw
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)  # few, as a hostile sender may make them 64 KB long
 def _around_instance(
     sop_class_uid: str, transfer_syntax_uid: str, calling: str, called: str
 ) -> tuple[bytes, bytes]:

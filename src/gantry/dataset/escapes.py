@@ -36,18 +36,21 @@ _RUN_TWO_BYTES = re.compile(rb"[^\x00-\x20\x7f]+")
 _RUN_ONE_BYTE = re.compile(rb"[^\x00-\x1f\\]+")
 _RUN_PERSON_NAME = re.compile(rb"[^\x00-\x1f\\^=]+")
 _HALVES = re.compile(rb"[\x00-\x7f]+|[\x80-\xff]+")
+# A name has a handful of runs; this keeps 64 KB of hostile escape sequences from taking long.
+_MAX_STEPS = 4096
 _KEEPS_STATE = frozenset(b" \x7f")
 
 
 class _CodeElements:
     """G0 and G1 while a text is read. `lent` is the last G1, for writers that do not repeat the escape."""
 
-    __slots__ = ("g0", "g1", "initial", "lent", "warnings")
+    __slots__ = ("g0", "g1", "initial", "lent", "steps", "warnings")
 
     def __init__(self, codecs: list[str], warnings: list[str]) -> None:
         self.initial = None if codecs[0] == "ascii" else codecs[0]
         self.lent = next((codec for codec in codecs if codec != "ascii"), None)
         self.warnings = warnings
+        self.steps = 0
         self.reset()
 
     def reset(self) -> None:
@@ -66,15 +69,13 @@ class _CodeElements:
 
     def decode(self, run: bytes) -> str:
         """The characters of a run without controls."""
-        two_bytes = _TWO_BYTES.get(self.g0)
+        if self.g0 == "ascii":  # all codecs of G1 read ASCII, too
+            return run.decode("ascii") if run.isascii() else self._high(run)
+        codec, escape = _TWO_BYTES[self.g0]
         text = []
-        for half in _HALVES.findall(run):
-            if half[0] >= 0x80:
-                text.append(self._high(half))
-            elif two_bytes:
-                text.append(self._strict(two_bytes[1] + half, two_bytes[0]))
-            else:
-                text.append(half.decode("ascii"))
+        for half in _HALVES.findall(run)[:_MAX_STEPS]:
+            self.steps += 1
+            text.append(self._high(half) if half[0] >= 0x80 else self._strict(escape + half, codec))
         return "".join(text)
 
     def _high(self, half: bytes) -> str:
@@ -101,6 +102,11 @@ def decode_with_escapes(raw: bytes, codecs: list[str], warnings: list[str], *, p
     text: list[str] = []
     position = 0
     while position < len(raw):
+        state.steps += 1
+        if state.steps > _MAX_STEPS:
+            warnings.append("a text holds too many escape sequences; the rest was not decoded")
+            text.append(raw[position:].decode("ascii", "replace"))
+            break
         run = (_RUN_TWO_BYTES if state.g0 in _TWO_BYTES else one_byte).match(raw, position)
         if run is not None:
             text.append(state.decode(run[0]))

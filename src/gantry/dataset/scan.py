@@ -36,10 +36,8 @@ _ATTRIBUTES = {
     for keyword, indexed in INDEXED_KEYWORDS.items()
     if indexed.tag >> 16 != _FILE_META_GROUP
 }
-_INDEXED = Wanted(_ATTRIBUTES, stop_when_all_found=False)
-_IDENTITY = Wanted(
-    (_SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID), stop_when_all_found=True
-)
+_INDEXED = Wanted(_ATTRIBUTES)
+_IDENTITY = Wanted((_SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,9 @@ def scan(head: Buffer, transfer_syntax_uid: str, *, whole: bool) -> Header:
     if not is_deflated(transfer_syntax_uid):
         walk = _walk(head, transfer_syntax_uid, warnings, whole=whole)
     else:
-        for data, last in inflated_steps(head, warnings, whole=whole):
+        for inflated, last in inflated_steps(head, warnings, whole=whole):
             whole = last
-            walk = _walk(data, transfer_syntax_uid, warnings, whole=whole)
+            walk = _walk(inflated, transfer_syntax_uid, warnings, whole=whole)
             if walk.passed:
                 break
     complete = walk.passed or (whole and walk.ended_cleanly)
@@ -93,9 +91,9 @@ def scan_identity(head: Buffer, transfer_syntax_uid: str, *, whole: bool = False
     if not is_deflated(transfer_syntax_uid):
         walk = _walk_identity(head, transfer_syntax_uid, whole=whole)
     else:
-        for data, last in inflated_steps(head, warnings, whole=whole):
+        for inflated, last in inflated_steps(head, warnings, whole=whole):
             whole = last
-            walk = _walk_identity(data, transfer_syntax_uid, whole=whole)
+            walk = _walk_identity(inflated, transfer_syntax_uid, whole=whole)
             if walk.passed:
                 break
     data, get = walk.data, walk.found.get

@@ -43,11 +43,7 @@ def decode_text(raw: bytes, vr: str, charset: CharacterSet, warnings: list[str])
 
 
 def decode_number(raw: bytes, vr: bytes, warnings: list[str], *, big_endian: bool) -> str | list[str]:
-    (
-        """The decimal text of a value of VR US, whatever VR the sender gave it (`vr`; two NULs in implicit VR).
-    """
-        ""
-    )
+    """The decimal text of a value of VR US, whatever VR the sender gave it (two NULs: implicit VR)."""
     code = _BINARY.get(vr)
     if code is None and vr.isalpha() and raw and not raw.strip(b"0123456789+- \\\0") and len(raw) != 2:
         text = raw.decode("ascii").strip(" \0").replace("\0", "")  # text, as in IS

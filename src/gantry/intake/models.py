@@ -28,5 +28,6 @@ class QuarantinedObject(models.Model):
     sha256 = models.BinaryField(max_length=32)
     file_path = models.TextField(unique=True, help_text="Relative to the home")
     file_bytes = models.BigIntegerField()
+    dataset_offset = models.BigIntegerField(default=0, help_text="Where the data set begins in the file, bytes")
     received_at = models.DateTimeField()
     quarantined_at = models.DateTimeField()

@@ -88,6 +88,7 @@ class GantrySite(AdminSite):
                 return HttpResponseRedirect(reverse("admin:password_change"))
             return inner(request, *args, **kwargs)  # type: ignore[no-any-return]  # a view's answer
 
+        guarded.admin_site = self  # type: ignore[attr-defined]  # read by main.permissions_check
         guarded.csrf_exempt = getattr(inner, "csrf_exempt", False)  # type: ignore[attr-defined]  # as inner says
         return guarded
 

@@ -22,11 +22,14 @@ from gantry.accounts.route import view_may
 from gantry.accounts.schemas import ErrorAnswer
 from gantry.catalogue.api import router as catalogue
 from gantry.intake.api import router as intake
+from gantry.accounts import connection
 from gantry.main import errors_api
 from gantry.main.health_api import router as health
 from gantry.nodes.api import router as nodes
+from gantry.nodes.api import wiring
 from gantry.routing.api import router as routing
 from gantry.transfers.api import router as transfers
+from gantry.transfers.find import count_open
 
 DESCRIPTION = """\
 Send `Authorization: Bearer TOKEN` (`gantry token create` makes one) or sign in with `POST /api/v1/session`.
@@ -171,5 +174,6 @@ def _build_root() -> Api:
     return api
 
 
+wiring.open_deliveries = lambda node_id: count_open(connection.of_request(), node_id)
 v1 = _build_v1()
 root = _build_root()

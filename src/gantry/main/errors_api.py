@@ -87,6 +87,12 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     return response(422, body(code, message, remedy, problems))
 
 
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    # ninja turns what the parser raises into its own 400; ours, underneath, says it better.
+    cause = error.__cause__
+    return response(cause.status_code if isinstance(cause, HttpError) else error.status_code)
+
+
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     # Frames without values, and no message: those of a database driver quote the row.
     frames = "".join(traceback.format_tb(error.__traceback__))
@@ -109,10 +115,15 @@ def _of_room(status: int, code: str, remedy: str) -> Callable[[HttpRequest, Exce
 
 def _room_errors() -> list[tuple[type[Exception], int, str, str]]:
     """Errors of the rooms whose message is written for the caller: (class, status, code, remedy)."""
+    from gantry.catalogue import errors as catalogue
     from gantry.nodes import errors as nodes
     from gantry.routing import errors as routing
+    from gantry.transfers import errors as transfers
 
     return [
+        (catalogue.BadCursor, 422, "invalid", "Take it from `next` of the page before."),
+        (transfers.StudyMissing, 404, "not_found", "GET /api/v1/studies searches them."),
+        (transfers.BadFilter, 422, "bad_filter", "Correct the value."),
         (nodes.BadAddress, 422, "bad_address", "Write AET@HOST:PORT, as in ARCHIVE@192.0.2.7:104."),
         (nodes.BadNode, 422, "bad_node", "Correct the value."),
         (nodes.NodeExists, 409, "node_exists", "Choose another name, or remove that node first."),
@@ -138,7 +149,7 @@ def install(api: NinjaAPI) -> None:
     add(RequestRefused, refused)
     add(ValidationError, _invalid)
     add(Http404, lambda _request, _error: response(404))
-    add(HttpError, lambda _request, error: response(error.status_code))
+    add(HttpError, _http_error)
     add(SuspiciousOperation, lambda _request, _error: response(400))
     add(RequestDataTooBig, lambda _request, _error: response(413))
     for kind, status, code, remedy in _room_errors():

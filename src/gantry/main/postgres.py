@@ -140,13 +140,20 @@ class Postgres:
 
     def use(self) -> int:
         """Start or adopt the server as one of several users of it; gives the claim to hand to leave()."""
-        claim = os.open(self.home.run / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
+        claim = self.hold()
         try:
-            fcntl.flock(claim, fcntl.LOCK_SH)
             self.start()
         except BaseException:
             os.close(claim)
             raise
+        return claim
+
+    def hold(self) -> int:
+        """Keep the others' leave() from stopping the server until the descriptor is closed."""
+        claim = os.open(self.home.run / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
+        # Under the lock: a leave() in progress holds it alone for a moment.
+        with self._lock():
+            fcntl.flock(claim, fcntl.LOCK_SH)
         return claim
 
     def leave(self, claim: int) -> None:

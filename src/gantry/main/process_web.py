@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
-import socket
 
 from gantry import config as settings
-from gantry.config import Config, split_address
-from gantry.main.errors import PortTaken, SetupError
+from gantry.config import Config
+from gantry.main import ports
 
 log = logging.getLogger("gantry.web")
 
@@ -19,28 +17,6 @@ MAX_CONCURRENT = 200
 #: Connections to the database that these threads share.
 POOL = {"min_size": 1, "max_size": 16, "timeout": 10, "max_idle": 120}
 GRACE_SECONDS = 10
-
-
-def listen(address: str) -> socket.socket:
-    """A listening socket on HOST:PORT. Raises PortTaken, SetupError."""
-    host, port = split_address(address)
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(where)
-        listener.listen(512)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortTaken(
-                f"Another program listens on {address}", "Stop it, or choose another address with --http or GANTRY_HTTP"
-            ) from error
-        raise SetupError(
-            f"Cannot listen on {address}: {error.strerror or error}", "Choose another address with --http or GANTRY_HTTP"
-        ) from error
-    return listener
 
 
 def _share_connections() -> None:
@@ -52,16 +28,30 @@ def _share_connections() -> None:
     database["OPTIONS"] = {**database["OPTIONS"], "pool": POOL}
 
 
+class _NoPaths(logging.Filter):
+    """Django logs each refused request with its path, and paths hold UIDs: that is for DEBUG only."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop refusals unless at DEBUG; of faults keep the route instead of the path."""
+        if record.levelno < logging.ERROR:
+            return log.isEnabledFor(logging.DEBUG)
+        request = getattr(record, "request", None)
+        match = getattr(request, "resolver_match", None)
+        record.msg, record.args = "fault in /%s", (match.route if match else "?",)
+        return True
+
+
 def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT, let open requests end, give the exit code. Raises SetupError."""
     settings.use(config)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry.main.django_settings")
-    listener = listen(config.http)
+    listener = ports.listen(config.http, "http")
     _share_connections()
     import uvicorn
 
     from gantry.main.asgi import application
 
+    logging.getLogger("django.request").addFilter(_NoPaths())
     server = uvicorn.Server(uvicorn.Config(
         application, loop="uvloop", http="h11", lifespan="off", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, limit_concurrency=MAX_CONCURRENT, timeout_keep_alive=15,

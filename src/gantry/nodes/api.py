@@ -12,6 +12,7 @@ from gantry.accounts.page import PageQuery, answer, by_id
 from gantry.accounts.route import may
 from gantry.nodes import registry
 from gantry.nodes.address import DimseAddress, check_aet, check_host, check_port
+from gantry.nodes.echo import echo
 from gantry.nodes.models import Node
 from gantry.nodes.schemas import EchoOut, NodeChange, NodeIn, NodeName, NodeOut, NodePage
 
@@ -38,7 +39,9 @@ def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
 @router.post("/nodes", auth=may("nodes.edit"), response={201: NodeOut}, summary="Add a node")
 def add_node(request: HttpRequest, body: NodeIn) -> Status[Node]:
     """Register a DIMSE node. Nothing is sent to it before a rule or a person says so."""
-    limits = registry.NodeLimits(body.max_associations, body.max_attempts, body.connect_seconds, body.response_seconds)
+    limits = registry.NodeLimits(
+        body.max_associations, body.max_attempts, body.connect_seconds, body.response_seconds
+    )
     address: DimseAddress | str = body.address
     if not body.address:
         address = DimseAddress(check_aet(body.aet), check_host(body.host), check_port(body.port or 0))
@@ -52,7 +55,9 @@ def get_node(request: HttpRequest, name: Path[NodeName]) -> Node:
     return registry.get(name)
 
 
-@router.patch("/nodes/{name}", auth=may("nodes.edit"), response=NodeOut, summary="Hold a node back, or let it run")
+@router.patch(
+    "/nodes/{name}", auth=may("nodes.edit"), response=NodeOut, summary="Hold a node back, or let it run"
+)
 def change_node(request: HttpRequest, name: Path[NodeName], body: NodeChange) -> Node:
     """Switch deliveries to a node off or on; what is ordered waits."""
     return registry.enable(name, enabled=body.enabled)
@@ -61,8 +66,6 @@ def change_node(request: HttpRequest, name: Path[NodeName], body: NodeChange) ->
 @router.post("/nodes/{name}/echo", auth=may("nodes.echo"), response=EchoOut, summary="Ask for a sign of life")
 def echo_node(request: HttpRequest, name: Path[NodeName]) -> EchoOut:
     """Open an association and send a C-ECHO (PS3.4 A). A failure is an answer too: `ok` is false."""
-    from gantry.nodes.echo import echo
-
     return EchoOut.of(echo(registry.target_of(registry.get(name))))
 
 

@@ -10,8 +10,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
+from gantry import config
 from gantry.nodes.address import DimseAddress, check_aet
 from gantry.nodes.errors import BadNode, NodeExists, NodeInUse, NodeMissing
+from gantry.nodes.items import SendTarget
 from gantry.nodes.models import Node
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
@@ -82,8 +84,26 @@ def add(
         with transaction.atomic():
             node.save(force_insert=True)
     except IntegrityError as error:
-        raise NodeExists(f"there is a node {name!r} already: remove it first or choose another name") from error
+        raise NodeExists(
+            f"there is a node {name!r} already: remove it first or choose another name"
+        ) from error
     return node
+
+
+def target_of(node: Node) -> SendTarget:
+    """Where a node is and how we call it."""
+    return SendTarget(
+        DimseAddress(node.aet, node.host, node.port),
+        node.calling_aet or config.current().aet,
+        connect_seconds=node.connect_seconds,
+        response_seconds=node.response_seconds,
+    )
+
+
+def target_at(address: DimseAddress | str) -> SendTarget:
+    """A peer that is no node. Raises BadAddress."""
+    where = DimseAddress.parse(address) if isinstance(address, str) else address
+    return SendTarget(where, config.current().aet)
 
 
 def list_nodes() -> list[Node]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from ninja import Schema
 from pydantic import ConfigDict, Field, model_validator
 
 from gantry.accounts.page import Page, Text
+from gantry.nodes.echo import EchoResult
 from gantry.nodes.models import Node
 
-NodeName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["archive"])]
+NodeName = Annotated[
+    str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["archive"])
+]
 
 
 class NodeIn(Schema):
@@ -71,7 +74,9 @@ class NodeOut(Schema):
     last_failure_at: datetime | None
     last_error: str = Field(description="Why the last connection failed; empty after a success")
     failure_count: int = Field(description="Connections that failed since the last success")
-    retry_at: datetime | None = Field(description="Nothing is sent before, because the last connection failed")
+    retry_at: datetime | None = Field(
+        description="Nothing is sent before, because the last connection failed"
+    )
 
     @staticmethod
     def resolve_address(node: Node) -> str:
@@ -88,15 +93,13 @@ class EchoOut(Schema):
     """What a C-ECHO came to."""
 
     ok: bool
-    milliseconds: float | None = Field(default=None, description="From the connection to the answer")
+    milliseconds: float = Field(description="From the connection to the answer or the failure")
+    dimse_status: int | None = Field(description="What the node answered (PS3.7 C); 0 is Success")
     message: str = Field(default="", description="Why it failed", examples=["connection refused"])
     remedy: str = ""
 
     @classmethod
-    def of(cls, result: Any) -> EchoOut:
-        """From `nodes.echo`'s result."""
-        seconds = getattr(result, "seconds", None)
-        return cls(
-            ok=bool(getattr(result, "ok", False)), milliseconds=None if seconds is None else round(seconds * 1000, 3),
-            message=str(getattr(result, "explanation", "")), remedy=str(getattr(result, "remedy", "")),
-        )  # fmt: skip
+    def of(cls, result: EchoResult) -> EchoOut:
+        """From what `nodes.echo` gives."""
+        milliseconds = round(result.seconds * 1000, 3)
+        return cls(ok=result.ok, milliseconds=milliseconds, dimse_status=result.dimse_status, message=result.explanation, remedy=result.remedy)

@@ -53,7 +53,9 @@ def load_rules(connection: psycopg.Connection, trigger: str) -> list[LoadedRule]
     return rules
 
 
-def _route(connection: psycopg.Connection, trigger: str, statement: str, scope: dict[str, Any]) -> RouteOutcome:
+def _route(
+    connection: psycopg.Connection, trigger: str, statement: str, scope: dict[str, Any]
+) -> RouteOutcome:
     outcome = RouteOutcome()
     with connection.transaction():
         decider = Decider(load_rules(connection, trigger))
@@ -86,7 +88,16 @@ def _chunks(
             return
         after = rows[-1][0]
         yield [
-            (version_id, {**header, "CallingAET": calling, "CalledAET": called, "RemoteAddress": remote, "Origin": origin})
+            (
+                version_id,
+                {
+                    **header,
+                    "CallingAET": calling,
+                    "CalledAET": called,
+                    "RemoteAddress": remote,
+                    "Origin": origin,
+                },
+            )
             for version_id, header, calling, called, remote, origin in rows
         ]
         if len(rows) < CHUNK:

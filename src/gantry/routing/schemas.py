@@ -13,7 +13,10 @@ from gantry.routing.conditions import Condition, from_json, parse
 from gantry.routing.errors import BadCondition
 from gantry.routing.models import Rule
 
-RuleName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["ct-to-archive"])]
+RuleName = Annotated[
+    str,
+    Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["ct-to-archive"]),
+]
 Value = Annotated[Text, Field(max_length=500)]
 Trigger = Literal["arrived", "settled"]
 
@@ -26,7 +29,8 @@ class ConditionData(Schema):
     keyword: Annotated[Text, Field(max_length=64)] = Field(examples=["Modality"])
     operator: Literal["equals", "in", "wildcard", "range", "regex"] = Field(examples=["in"])
     value: Value | list[Value] = Field(
-        description="One text for equals and regex; a list for in and wildcard; [low, high] for range", examples=[["CT", "MR"]]
+        description="One text for equals and regex; a list for in and wildcard; [low, high] for range",
+        examples=[["CT", "MR"]],
     )
 
     def to_condition(self) -> Condition:
@@ -69,7 +73,9 @@ class RuleOut(Schema):
     name: str
     enabled: bool
     conditions: list[ConditionData]
-    when: list[str] = Field(description="The conditions as written on the command line", examples=[["Modality=CT,MR"]])
+    when: list[str] = Field(
+        description="The conditions as written on the command line", examples=[["Modality=CT,MR"]]
+    )
     trigger: Trigger
     destinations: list[str] = Field(description="Names of nodes")
     created_at: datetime

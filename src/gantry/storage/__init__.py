@@ -10,9 +10,10 @@ from gantry.storage.objects import StoredObject, open_object
 from gantry.storage.spool_reader import SpoolReader
 from gantry.storage.spool_writer import SpoolWriter
 from gantry.storage.spooled import AssociationEnded, RunEnded, RunStarted, SpooledObject
-from gantry.storage.verify import ExpectedFile, Finding, verify
+from gantry.storage.verify import ExpectedFile, Finding, adopt_orphan, remove_leftover, verify
 
 __all__ = [
     "AssociationEnded", "ExpectedFile", "Finding", "IncomingObject", "RunEnded", "RunStarted", "SpoolReader",
-    "SpoolWriter", "SpooledObject", "StoredObject", "object_path", "open_object", "quarantine_path", "verify",
+    "SpoolWriter", "SpooledObject", "StoredObject", "adopt_orphan", "object_path", "open_object",
+    "quarantine_path", "remove_leftover", "verify",
 ]  # fmt: skip

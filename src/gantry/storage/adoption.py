@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gantry.storage.errors import SourceFailed, from_os_error
 from gantry.storage.layout import FILE_MODE
 from gantry.storage.spool_names import complete_name, part_name, sidecar_name
-from gantry.storage.volume import sync_volume
+from gantry.storage.volume import sync_path, sync_volume
 
 if TYPE_CHECKING:
     from gantry.storage.incoming import SpoolSlot
@@ -27,7 +27,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 class _Staged:
     part: str
     complete: str
-    sidecar: str | None
+    sidecar: str
 
 
 class _Region:
@@ -123,16 +123,21 @@ class Adoption:
         finally:
             os.close(descriptor)
 
-    def link(self, stored: str, sha256: bytes, offset: int) -> None:
+    def move(self, stored: str, sha256: bytes, offset: int) -> None:
+        """One rename: the file has either its old place or its name in the spool, whatever happens."""
         slot = self._slot
-        order = next(slot.orders)
-        part = part_name(slot.run, order)
         try:
-            os.link(stored, part, dst_dir_fd=slot.folder.descriptor)
+            sync_path(stored, data_only=True)
+            os.rename(
+                stored,
+                complete_name(slot.run, next(slot.orders), offset, sha256),
+                dst_dir_fd=slot.folder.descriptor,
+            )
+            os.fsync(slot.folder.descriptor)
+            sync_path(os.path.dirname(stored))
         except OSError as error:
-            raise from_os_error(error, "linking a stored file") from error
-        with self._lock:
-            self._staged.append(_Staged(part, complete_name(slot.run, order, offset, sha256), None))
+            raise from_os_error(error, "moving a stored file") from error
+        slot.bell.ring()
 
     def flush(self) -> int:
         """All bytes durable first, then the names: nothing is visible that could still be lost."""
@@ -151,9 +156,7 @@ class Adoption:
                 os.fsync(folder)
         except OSError as error:
             # What the kernel has of these bytes cannot be trusted any more: all are taken in anew.
-            self._unlink(
-                [name for item in staged for name in (item.part, item.complete, item.sidecar) if name]
-            )
+            self._unlink([name for item in staged for name in (item.part, item.complete, item.sidecar)])
             raise from_os_error(error, "syncing files that were taken in") from error
         slot.bell.ring()
         return len(staged)
@@ -163,8 +166,6 @@ class Adoption:
             return
         for item in staged:
             for name in (item.part, item.sidecar):
-                if name is None:
-                    continue
                 descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._slot.folder.descriptor)
                 try:
                     os.fdatasync(descriptor)
@@ -174,7 +175,7 @@ class Adoption:
     def discard(self) -> None:
         with self._lock:
             staged, self._staged = self._staged, []
-        self._unlink([name for item in staged for name in (item.part, item.sidecar) if name])
+        self._unlink([name for item in staged for name in (item.part, item.sidecar)])
 
     def _unlink(self, names: list[str]) -> None:
         for name in names:

@@ -10,6 +10,7 @@ from typing import Final
 
 from gantry.storage.buffers import BLOCK, BufferPool
 from gantry.storage.errors import StorageError, StorageFailed, from_os_error
+from gantry.storage.hashing import HashingThread
 from gantry.storage.journal import Journal
 from gantry.storage.records import KIND_OBJECT
 from gantry.storage.spool_file import Folder, SpoolFile
@@ -37,12 +38,14 @@ class SpoolSlot:
     pool: BufferPool
     space: Space
     bell: Bell
+    hashing: HashingThread
 
 
 class IncomingObject:
     """One object, used by one thread. Ends with `commit` or `abort`; as a context it aborts if left open."""
 
-    __slots__ = ("_at", "_buffer", "_digest_at", "_failure", "_file", "_first", "_hash", "_head", "_order",
+    __slots__ = ("_at", "_buffer", "_digest_at", "_failure", "_file", "_first", "_hash",
+        "_hashed", "_head", "_order",
                  "_prefix_length", "_slot", "_written", "size")  # fmt: skip
 
     def __init__(self, slot: SpoolSlot, prefix: bytes, digest_at: int) -> None:
@@ -55,6 +58,7 @@ class IncomingObject:
         self._prefix_length = len(prefix)
         self._digest_at = digest_at
         self._at = len(prefix)  # fill of the buffer
+        self._hashed = len(prefix)  # so much of it went into the digest
         self._written = 0  # bytes of the file that left the buffer
         self._file: SpoolFile | None = None
         self._first = b""
@@ -78,17 +82,23 @@ class IncomingObject:
     def write(self, view: memoryview) -> None:
         """Take a fragment of the data set; `view` is not needed afterwards. StorageFull, StorageFailed."""
         buffer = self._usable()
-        self._hash.update(view)
         length = len(view)
         self.size += length
         done = 0
         while (room := len(buffer) - self._at) < length - done:
-            buffer[self._at :] = view[done : done + room]
+            self._take(buffer, view[done : done + room])
             done += room
-            self._at = len(buffer)
             self._flush(buffer)
-        buffer[self._at : self._at + length - done] = view[done:]
-        self._at += length - done
+        self._take(buffer, view[done:] if done else view)
+
+    def _take(self, buffer: memoryview, piece: memoryview) -> None:
+        buffer[self._at : self._at + len(piece)] = piece
+        self._at += len(piece)
+        if not self._written:
+            # Until the first flush each fragment is hashed at once, while the sender sends the next; later
+            # ones are hashed a buffer at a time, beside the write.
+            self._hash.update(piece)
+            self._hashed = self._at
 
     def commit(self) -> bytes:
         """Make the object durable and visible to the reader; gives the SHA-256 of its data set.
@@ -96,6 +106,8 @@ class IncomingObject:
         Raises StorageFull or StorageFailed; then nothing of it is left.
         """
         buffer = self._usable()
+        if self._hashed < self._at:
+            self._hash.update(buffer[self._hashed : self._at])
         digest = self._hash.digest()
         digits = digest.hex().encode("ascii")
         try:
@@ -137,13 +149,14 @@ class IncomingObject:
             if not self._written:
                 self._first = bytes(buffer[: -(-self._prefix_length // BLOCK) * BLOCK])
                 self._head = bytes(buffer[self._prefix_length : self._prefix_length + HEAD_KEPT])
-            file.write(buffer, self._at, self._written)
+            with self._slot.hashing.beside(self._hash, buffer[self._hashed : self._at]):
+                file.write(buffer, self._at, self._written)
         except OSError as error:
             raise self._fail(from_os_error(error, "writing an object")) from error
         except StorageError as error:
             raise self._fail(error) from error.__cause__
         self._written += self._at
-        self._at = 0
+        self._at = self._hashed = 0
 
     def _publish(self, buffer: memoryview, digest: bytes, digits: bytes) -> None:
         slot, digest_at = self._slot, self._digest_at

@@ -22,6 +22,7 @@ LATER_BYTES = 64 << 20
 _SMALLEST_BYTES = 1 << 20
 #: A segment takes at most this part of the space above the reserve: small volumes get small segments.
 _SHARE_OF_SPACE = 32
+_SYNC_EACH_BYTES = 4 << 20
 _ZEROS = bytes(1 << 20)
 
 
@@ -217,6 +218,8 @@ class Journal:
                 for offset in range(0, size, len(_ZEROS)):
                     if os.pwrite(descriptor, _ZEROS, offset) != len(_ZEROS):
                         raise StorageFull("making a journal segment: no space left")
+                    if self._durable and offset % _SYNC_EACH_BYTES == 0:
+                        os.fdatasync(descriptor)  # in small steps, so that objects do not queue behind it
                 if self._durable:
                     os.fsync(descriptor)
             finally:

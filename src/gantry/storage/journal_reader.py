@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from gantry.storage.records import HEADER, Record, aligned, candidates, is_whole, read_header
+from gantry.storage.records import ALIGNMENT, HEADER, Record, aligned, candidates, is_whole, read_header
 
 _CHUNK = 1 << 20
 
@@ -36,7 +36,7 @@ class SegmentReader:
                 if not self._sealed:
                     return
                 self.skipped += 1
-                record = self._behind_damage(self.position + HEADER.size // 8)
+                record = self._behind_damage(self.position + ALIGNMENT)
                 if record is None:
                     self.position = self._end
                     return

@@ -24,6 +24,8 @@ class Placing:
     def __init__(self, home: Path) -> None:
         self._volume = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._copies: list[str] = []
+        self._others: list[str] = []  # links, and copies that were there already
+        self._distrusted: set[str] = set()
         self._folders: set[str] = set()
 
     def place(self, obj: SpooledObject, path: str) -> None:
@@ -48,6 +50,7 @@ class Placing:
     def _create(self, obj: SpooledObject, path: str) -> None:
         if obj.payload is None:
             os.link(obj.path, path)
+            self._others.append(path)
         else:
             self._copy(obj.payload, path)
 
@@ -74,37 +77,41 @@ class Placing:
                 same, torn = _same_file(obj.path, path), False
             else:
                 same, torn = _compare(obj.payload, obj.dataset_offset, path)
-            if torn and obj.payload is not None:
-                beside = f"{os.path.dirname(path)}/{secrets.token_hex(8)}.part"
-                self._copy(obj.payload, beside)
-                self._copies.remove(beside)
-                os.rename(beside, path)
+            if obj.payload is not None and (torn or (same and path in self._distrusted)):
+                self._replace(obj.payload, path)
             elif not same:
                 raise PlaceTaken("another file lies at this place")
         except OSError as error:
             raise from_os_error(error, "placing an object") from error
-        if obj.payload is not None:
-            # Possibly from a batch that never reached its sync.
-            self._copies.append(path)
+        self._distrusted.discard(path)
+        self._others.append(path)  # possibly from a batch that never reached its sync
+
+    def _replace(self, payload: memoryview, path: str) -> None:
+        beside = f"{os.path.dirname(path)}/{secrets.token_hex(8)}.part"
+        self._copy(payload, beside)
+        self._copies.remove(beside)
+        sync_path(beside, data_only=True)
+        os.rename(beside, path)
 
     def sync(self) -> None:
         copies, self._copies = self._copies, []
+        others, self._others = self._others, []
         folders, self._folders = self._folders, set()
-        if not copies and not folders:
-            return
+        count = len(copies) + len(others) + len(folders)
         try:
-            if len(copies) + len(folders) > _ONE_BY_ONE and sync_volume(self._volume):
+            if count > _ONE_BY_ONE and sync_volume(self._volume):
                 return
-            for path in copies:
+            for path in copies + others:
                 sync_path(path, data_only=True)
             for folder in sorted(folders, key=len, reverse=True):
                 sync_path(folder)
         except OSError as error:
-            # After a failed sync the page cache may show bytes that the volume does not have. Copies go, so
-            # that they are written anew; links lead to bytes that their writer has synced.
+            # After a failed sync the page cache may show bytes that the volume does not have. New copies go,
+            # to be written anew; older files stay, but are not taken for good when they are placed again.
             for path in copies:
                 with contextlib.suppress(OSError):
                     os.unlink(path)
+            self._distrusted.update(others)
             raise from_os_error(error, "syncing placed objects") from error
 
     def close(self) -> None:

@@ -70,16 +70,18 @@ class SlotReader:
     def pending(self, positions: Mapping[str, int], budget: Budget) -> list[SpoolEvent]:
         """The next events of this slot, within `budget`."""
         self._look_at_writer()
-        partial = bool(self.files)
-        records, ended = self._read_journal(positions, budget)
-        # The folder is listed after the journal was read: a file that was complete before an association
-        # ended is then seen, and comes before that end.
-        if partial:
-            records, ended = self._before_first_event(records), False
-        else:
-            self.files.extend(self._list_incoming())
-        found = self._merge(records, budget)
-        if found or not ended:
+        records, all_read = self._read_journal(positions, budget)
+        if self.files:
+            # Files of an earlier listing go on, but not past an event: whether something that was complete
+            # before the event is missing in that listing, only a new one can tell.
+            found = self._merge(*_until_event(records), budget)
+            if found:
+                return found
+        # Listed after the journal was read: a file that was complete before its association ended is seen,
+        # and comes before that end.
+        self.files = deque(self._list_incoming())
+        found = self._merge(records, None, budget)
+        if found or not all_read:
             self.idle_since = None
             return found
         return self._idle()
@@ -170,13 +172,6 @@ class SlotReader:
             return RunStarted(slot, f"{slot}/{bytes(record.payload).decode('ascii')}", position)
         raise StorageFailed("the journal holds a record of a kind this version does not know")
 
-    @staticmethod
-    def _before_first_event(records: list[_Placed]) -> list[_Placed]:
-        for index, (_, event) in enumerate(records):
-            if not isinstance(event, SpooledObject):
-                return records[:index]
-        return records
-
     def _list_incoming(self) -> list[tuple[_Order, str]]:
         try:
             names = os.listdir(self.paths.incoming)
@@ -185,14 +180,17 @@ class SlotReader:
         parsed = ((IncomingName.parse(name), name) for name in names)
         return sorted(((name.run, name.order), text) for name, text in parsed if name is not None)
 
-    def _merge(self, records: list[_Placed], budget: Budget) -> list[SpoolEvent]:
+    def _merge(self, records: list[_Placed], before: _Order | None, budget: Budget) -> list[SpoolEvent]:
         events: list[SpoolEvent] = []
         waiting = deque(records)
-        while (waiting or self.files) and not budget.empty:
-            if self.files and (not waiting or self.files[0][0] < waiting[0][0]):
+        while not budget.empty:
+            file_next = bool(self.files) and (before is None or self.files[0][0] < before)
+            if file_next and (not waiting or self.files[0][0] < waiting[0][0]):
                 event: SpoolEvent | None = self._file(self.files.popleft()[1])
-            else:
+            elif waiting:
                 event = waiting.popleft()[1]
+            else:
+                break
             if event is not None:
                 in_memory = (
                     event.size if isinstance(event, SpooledObject) and event.payload is not None else 0
@@ -290,3 +288,11 @@ class SlotReader:
             return remove_slot(self.paths)
         finally:
             lock.release()
+
+
+def _until_event(records: list[_Placed]) -> tuple[list[_Placed], _Order | None]:
+    """The objects before the first event, and the place of that event."""
+    for index, (place, event) in enumerate(records):
+        if not isinstance(event, SpooledObject):
+            return records[:index], place
+    return records, None

@@ -78,7 +78,7 @@ class SpoolReader:
         return relative
 
     def sync(self) -> None:
-        """Make durable all that was placed since the last call. After StorageFull, StorageFailed place it again."""
+        """Make durable what was placed since the last call. After an error of the tree place it again."""
         self._placing.sync()
 
     def release(self, done: Sequence[SpooledObject], positions: Mapping[str, int]) -> list[str]:

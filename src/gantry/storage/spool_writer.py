@@ -14,6 +14,7 @@ from uuid import UUID
 from gantry.storage.adoption import Adoption
 from gantry.storage.buffers import BufferPool
 from gantry.storage.errors import SlotBusy, StorageFailed, from_os_error
+from gantry.storage.hashing import HashingThread
 from gantry.storage.incoming import IncomingObject, SpoolSlot
 from gantry.storage.journal import Journal
 from gantry.storage.layout import make_directory, slot_paths
@@ -76,10 +77,12 @@ class SpoolWriter:
         journal.open()
         descriptor = os.open(self._paths.incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         folder_open = Folder(descriptor, self._durable)
-        return SpoolSlot(run, orders, folder_open, journal, BufferPool(), space, Bell(self._home))
+        return SpoolSlot(
+            run, orders, folder_open, journal, BufferPool(), space, Bell(self._home), HashingThread()
+        )
 
     def begin(self, prefix: bytes, digest_at: int) -> IncomingObject:
-        """Begin an object: `prefix` comes before its data set, the hexadecimal digest goes into it at `digest_at`.
+        """Begin an object: `prefix` comes before its data set, the digest (hexadecimal) in it at `digest_at`.
 
         Raises StorageFull when the volume is below the reserve.
         """
@@ -105,10 +108,10 @@ class SpoolWriter:
         return self._adoption.copy(source, sidecar, dataset_offset, dataset_bytes)
 
     def adopt_stored(self, stored: str, *, sha256: bytes, dataset_offset: int) -> None:
-        """Put a stored file (a full path on this volume) into the spool once more, by a link; then `flush`."""
+        """Move a stored file (a full path on this volume) back into the spool. StorageFull, StorageFailed."""
         self._opened()
         assert self._adoption is not None
-        self._adoption.link(stored, sha256, dataset_offset)
+        self._adoption.move(stored, sha256, dataset_offset)
 
     def flush(self) -> int:
         """Make durable and visible what was adopted since the last call; gives the number of files."""
@@ -131,6 +134,7 @@ class SpoolWriter:
         try:
             if self._adoption is not None:
                 self._adoption.discard()
+            slot.hashing.close()
             slot.journal.close()
         finally:
             with contextlib.suppress(OSError):

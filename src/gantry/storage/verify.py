@@ -11,11 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from gantry.storage.errors import PathRefused, SlotBusy
+from gantry.storage.errors import ObjectMissing, PathRefused, SlotBusy, from_os_error
 from gantry.storage.layout import resolve, slot_paths, spool_root
 from gantry.storage.records import SegmentName
 from gantry.storage.slots import SlotLock
 from gantry.storage.spool_names import IncomingName
+from gantry.storage.spool_writer import SpoolWriter
 from gantry.storage.spooled import digest_of
 
 _BATCH = 1000
@@ -162,6 +163,21 @@ def _leftover(name: str) -> str:
     if IncomingName.parse(name) is not None or name.endswith(".json") or name.startswith("free-"):
         return ""
     return "not a file of the spool"
+
+
+def adopt_orphan(home: Path, path: str, writer: SpoolWriter, *, dataset_offset: int) -> None:
+    """Move an orphan that `verify` named back into the spool, to be indexed like a new arrival.
+
+    Raises PathRefused, ObjectMissing, StorageFailed.
+    """
+    full = resolve(home, path)
+    try:
+        digest = digest_of(full, dataset_offset)
+    except FileNotFoundError as error:
+        raise ObjectMissing("no file lies at this place") from error
+    except OSError as error:
+        raise from_os_error(error, "reading an orphan") from error
+    writer.adopt_stored(full, sha256=digest, dataset_offset=dataset_offset)
 
 
 def remove_leftover(home: Path, path: str) -> None:

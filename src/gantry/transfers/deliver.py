@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from gantry import config, database
-from gantry.nodes.items import Outcome, SendItem, SendOutcome, SendResult
+from gantry.nodes.items import Outcome, SendItem, SendOutcome
 from gantry.nodes.pool import AssociationPool, shared_pool
 from gantry.nodes.send import send
 from gantry.transfers.errors import LedgerLost
@@ -48,7 +48,9 @@ class Delivering:
     our_aet: str = field(default_factory=lambda: config.current().aet)
     owner: str = field(default_factory=process_owner)
     patience: Patience = field(
-        default_factory=lambda: Patience(config.current().retry_first_seconds, config.current().retry_max_seconds)
+        default_factory=lambda: Patience(
+            config.current().retry_first_seconds, config.current().retry_max_seconds
+        )
     )
     outage_seconds: float = OUTAGE_SECONDS
     pool: AssociationPool = field(default_factory=shared_pool)
@@ -82,20 +84,23 @@ def _run_on(ledger: Ledger, node_id: int, stop: threading.Event, place: Deliveri
         defer_later(ledger.connection, node_id, datetime.now(UTC) + timedelta(seconds=BUSY_SECONDS))
         return
     while (node := ledger.node(node_id)) is not None and node.enabled and not stop.is_set():
-        if node.paused_until is None and not _send_due(ledger, node, stop, place, run):
-            # Nothing was due. What is due now came in between, so look again before we leave.
-            run.next_at = ledger.next_due(node_id)
-            if run.next_at is not None and run.next_at <= datetime.now(UTC):
-                stop.wait(0.01)
-                continue
-        run.next_at = ledger.next_due(node_id)
-        if run.next_at is not None:
-            defer_later(ledger.connection, node_id, run.next_at)
-        return
+        if node.paused_until is None:
+            _send_due(ledger, node, stop, place, run)
+        due = ledger.next_due(node_id)
+        run.next_at = due.at if due else None
+        if due is None:
+            return
+        if not due.now:
+            defer_later(ledger.connection, node_id, due.at)
+            return
+        # Something came due while we were ending. (Or another transaction holds it: then do not spin.)
+        stop.wait(0.02)
 
 
-def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Delivering, run: DeliveryRun) -> bool:
-    """Send until nothing is due. True when the node's state changed and should be looked at again."""
+def _send_due(
+    ledger: Ledger, node: NodeRow, stop: threading.Event, place: Delivering, run: DeliveryRun
+) -> None:
+    """Send until nothing is due or the node fails; results and the node's state are in the database after it."""
     writer = ResultWriter(node, place.owner, place.patience)
     broken: list[psycopg.Error] = []
 
@@ -129,8 +134,6 @@ def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Deliv
     if outcome.failure:
         _log.warning("node %s: %s; next try in %.0f s", node.name, outcome.failure, delay)
         ledger.node_failed(node.id, outcome.failure, delay)
-        return True
-    return False
 
 
 def _note_failure(node: NodeRow, outcome: SendOutcome, place: Delivering) -> float:
@@ -145,8 +148,3 @@ def _add(run: DeliveryRun, outcome: SendOutcome) -> None:
         run.counts[kind] += number
     run.bytes_confirmed += outcome.bytes_confirmed
     run.failure = outcome.failure
-
-
-def describe(result: SendResult) -> str:
-    """One line for a person."""
-    return f"{result.outcome}: {result.explanation}" if result.explanation else result.outcome.value

@@ -57,7 +57,11 @@ class Page:
 
 
 def find(
-    connection: psycopg.Connection, wanted: LedgerFilter | None = None, *, after: int | None = None, limit: int = 100
+    connection: psycopg.Connection,
+    wanted: LedgerFilter | None = None,
+    *,
+    after: int | None = None,
+    limit: int = 100,
 ) -> Page:
     """A page of the ledger. Raises BadFilter for an unknown status or a limit outside 1 to 1000."""
     wanted = wanted or LedgerFilter()
@@ -110,10 +114,15 @@ class NodeSummary:
 
 def summary_of_nodes(connection: psycopg.Connection) -> list[NodeSummary]:
     """Counts per node and status, over the whole ledger."""
-    return [NodeSummary(*row) for row in connection.execute(database.statements("gantry.transfers")["summary_of_nodes"])]
+    return [
+        NodeSummary(*row)
+        for row in connection.execute(database.statements("gantry.transfers")["summary_of_nodes"])
+    ]
 
 
 def count_open(connection: psycopg.Connection, node_id: int) -> int:
     """Deliveries to a node that have not ended (waiting, failed, sent)."""
-    row = connection.execute(database.statements("gantry.transfers")["count_open"], {"node_id": node_id}).fetchone()
+    row = connection.execute(
+        database.statements("gantry.transfers")["count_open"], {"node_id": node_id}
+    ).fetchone()
     return int(row[0]) if row else 0

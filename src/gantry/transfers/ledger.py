@@ -71,6 +71,14 @@ class Patience:
         return backoff.delay(attempts, first=self.first, cap=self.cap, draw=random.random())  # noqa: S311  no secret
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When the next row may be sent; `now` by the clock of the database, which wrote the time."""
+
+    at: datetime
+    now: bool
+
+
 class Ledger:
     """Statements of one run on one connection. `owner` marks the rows it holds."""
 
@@ -99,7 +107,10 @@ class Ledger:
                 "claim", node_id=node_id, limit=limit, owner=self.owner, lease_seconds=LEASE_SECONDS
             ).fetchall()
         return {
-            key: (SendItem(key, f"{home}/{path}", offset, size, bytes(digest), sop_class, instance, syntax), attempts)
+            key: (
+                SendItem(key, f"{home}/{path}", offset, size, bytes(digest), sop_class, instance, syntax),
+                attempts,
+            )
             for key, attempts, path, offset, size, digest, sop_class, instance, syntax in rows
         }
 
@@ -128,7 +139,9 @@ class Ledger:
                 ids=[result.item.key for result in results],
                 dimse_statuses=[result.dimse_status for result in results],
                 errors=[clean(result.explanation) for result in results],
-                digests=[result.sha256 if result.outcome is not Outcome.DAMAGED else None for result in results],
+                digests=[
+                    result.sha256 if result.outcome is not Outcome.DAMAGED else None for result in results
+                ],
                 started=[result.started_at for result in results],
                 dead=[result.outcome is Outcome.DAMAGED for result in results],
                 delays=list(delays),
@@ -139,7 +152,9 @@ class Ledger:
     def give_back(self, given: GivenBack) -> None:
         """Write that rows were not tried."""
         if given.ids:
-            self._run("give_back", ids=given.ids, error=clean(given.error), delay=given.delay, owner=self.owner)
+            self._run(
+                "give_back", ids=given.ids, error=clean(given.error), delay=given.delay, owner=self.owner
+            )
 
     def node_succeeded(self, node_id: int) -> None:
         """The node answered."""
@@ -149,10 +164,10 @@ class Ledger:
         """The node cannot be reached: nothing is sent to it for `delay` seconds."""
         self._run("node_failed", node_id=node_id, error=clean(error), delay=delay)
 
-    def next_due(self, node_id: int) -> datetime | None:
+    def next_due(self, node_id: int) -> Due | None:
         """When the next row of the node may be sent; None when none is open."""
         row = self._run("next_due", node_id=node_id).fetchone()
-        return row[0] if row else None
+        return Due(*row) if row else None
 
 
 def clean(text: str) -> str:

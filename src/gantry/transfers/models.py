@@ -26,7 +26,9 @@ class Delivery(models.Model):
     next_attempt_at = models.DateTimeField()
     dimse_status = models.IntegerField(null=True)
     error = models.TextField(default="")
-    sha256 = models.BinaryField(max_length=32, null=True, help_text="Digest of the data set bytes that were sent")
+    sha256 = models.BinaryField(
+        max_length=32, null=True, help_text="Digest of the data set bytes that were sent"
+    )
     lease_owner = models.TextField(default="")
     lease_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField()

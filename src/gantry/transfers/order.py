@@ -12,7 +12,9 @@ from gantry import database
 _PACKAGE = "gantry.transfers"
 
 
-def order(connection: psycopg.Connection, version_ids: Sequence[int], node_ids: Sequence[int], rule_name: str = "") -> int:
+def order(
+    connection: psycopg.Connection, version_ids: Sequence[int], node_ids: Sequence[int], rule_name: str = ""
+) -> int:
     """Order each version to each node once; gives the number of new ledger rows.
 
     What was ordered before, by whatever rule, is left as it is: ordering again is safe. One queue job per node that got

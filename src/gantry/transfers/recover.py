@@ -26,32 +26,43 @@ class Recovered:
     nodes: int
 
 
-def recover(connection: psycopg.Connection, *, home: Path | None = None, stalled_seconds: float = STALLED_SECONDS) -> Recovered:
+def recover(
+    connection: psycopg.Connection, *, home: Path | None = None, stalled_seconds: float = STALLED_SECONDS
+) -> Recovered:
     """To be called at the start of each worker process.
 
     Releases the leases of processes of this home that are gone (those of living ones, and of other hosts, end by
     time), re-queues stalled jobs, and orders a job for each enabled node that has open deliveries.
     """
-    queries = database.statements("gantry.transfers")
     with connection.transaction():
-        owners = [row[0] for row in connection.execute(queries["lease_owners"], {"prefix": owner.home_prefix(home)})]
-        gone = [name for name in owners if not owner.is_alive(name)]
-        leases = connection.execute(queries["release_leases"], {"owners": gone}).rowcount if gone else 0
+        leases = _release(connection, home)
         jobs = _requeue(connection, stalled_seconds)
-        nodes = [row[0] for row in connection.execute(queries["nodes_with_open_deliveries"])]
+        rows = connection.execute(database.statements("gantry.transfers")["nodes_with_open_deliveries"])
+        nodes = [row[0] for row in rows]
         defer_now(connection, nodes)
     if leases or jobs:
         _log.info("recovered %d leases and %d queue jobs of workers that are gone", leases, jobs)
     return Recovered(leases, jobs, len(nodes))
 
 
-def sweep(connection: psycopg.Connection, *, stalled_seconds: float = STALLED_SECONDS) -> Recovered:
-    """To be called now and then: stalled jobs, and nodes with something due for which no job exists."""
+def sweep(
+    connection: psycopg.Connection, *, home: Path | None = None, stalled_seconds: float = STALLED_SECONDS
+) -> Recovered:
+    """To be called now and then: the same, but only nodes with something due that no running job sends."""
     with connection.transaction():
+        leases = _release(connection, home)
         jobs = _requeue(connection, stalled_seconds)
-        nodes = [row[0] for row in connection.execute(database.statements("gantry.transfers")["nodes_forgotten"])]
+        rows = connection.execute(database.statements("gantry.transfers")["nodes_forgotten"])
+        nodes = [row[0] for row in rows]
         defer_now(connection, nodes)
-    return Recovered(0, jobs, len(nodes))
+    return Recovered(leases, jobs, len(nodes))
+
+
+def _release(connection: psycopg.Connection, home: Path | None) -> int:
+    queries = database.statements("gantry.transfers")
+    owners = [row[0] for row in connection.execute(queries["lease_owners"], {"prefix": owner.home_prefix(home)})]
+    gone = [name for name in owners if not owner.is_alive(name)]
+    return connection.execute(queries["release_leases"], {"owners": gone}).rowcount if gone else 0
 
 
 def _requeue(connection: psycopg.Connection, stalled_seconds: float) -> int:

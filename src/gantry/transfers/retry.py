@@ -28,12 +28,19 @@ def retry(
     """
     wrong = sorted(set(statuses) - set(RETRYABLE))
     if wrong:
-        raise BadFilter(f"deliveries with status {', '.join(wrong)} cannot be retried: only {' and '.join(RETRYABLE)}")
+        raise BadFilter(
+            f"deliveries with status {', '.join(wrong)} cannot be retried: only {' and '.join(RETRYABLE)}"
+        )
     queries = database.statements("gantry.transfers")
     with connection.transaction():
         rows = connection.execute(
             queries["retry"],
-            {"statuses": list(statuses), "study_uid": study_uid, "node": node, "ids": None if ids is None else list(ids)},
+            {
+                "statuses": list(statuses),
+                "study_uid": study_uid,
+                "node": node,
+                "ids": None if ids is None else list(ids),
+            },
         ).fetchall()
         nodes = {row[0] for row in rows}
         if nodes:

@@ -41,7 +41,7 @@ def test_reads_and_prints(text: str, aet: str, host: str, port: int) -> None:
         ("Ä@h:104", "not allowed"),
         ("A@h:0", "1 to 65535"),
         ("A@h:65536", "1 to 65535"),
-        ("A@h:１０４", "1 to 65535"),
+        ("A@h:\uff11\uff10\uff14", "1 to 65535"),
         ("A@h:", "1 to 65535"),
         ("A@h:-1", "1 to 65535"),
         ("A@::1:104", "needs brackets"),
@@ -63,7 +63,6 @@ def test_refuses_with_a_reason(text: str, message: str) -> None:
 def test_any_text_gives_an_address_or_the_named_error(text: str) -> None:
     try:
         address = DimseAddress.parse(text)
-    except BadAddress as error:
-        assert len(str(error)) < 600
-    else:
-        assert DimseAddress.parse(str(address)) == address
+    except BadAddress:
+        return
+    assert DimseAddress.parse(str(address)) == address

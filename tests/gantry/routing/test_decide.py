@@ -16,14 +16,24 @@ SLOW = LoadedRule("slow", (parse("PatientID~^(a|a)*$"),), (9,))
 def test_all_conditions_must_hold_and_none_means_everything() -> None:
     rules = [CT, ALL, CT_FROM_ROOM]
     assert decide({"Modality": "MR"}, rules) == [Decision("all", (3,))]
-    assert decide({"Modality": "CT", "CallingAET": "X"}, rules) == [Decision("ct", (1, 2)), Decision("all", (3,))]
-    assert [d.rule_name for d in decide({"Modality": "CT", "CallingAET": "ROOM7"}, rules)] == ["ct", "all", "room"]
+    assert decide({"Modality": "CT", "CallingAET": "X"}, rules) == [
+        Decision("ct", (1, 2)),
+        Decision("all", (3,)),
+    ]
+    assert [d.rule_name for d in decide({"Modality": "CT", "CallingAET": "ROOM7"}, rules)] == [
+        "ct",
+        "all",
+        "room",
+    ]
     assert decide({}, []) == []
 
 
 def test_a_rule_that_times_out_orders_nothing_and_stops_no_other() -> None:
     decisions = decide({"PatientID": "a" * 60 + "!"}, [SLOW, ALL])
-    assert [(d.rule_name, d.node_ids, bool(d.problem)) for d in decisions] == [("slow", (), True), ("all", (3,), False)]
+    assert [(d.rule_name, d.node_ids, bool(d.problem)) for d in decisions] == [
+        ("slow", (), True),
+        ("all", (3,), False),
+    ]
 
 
 def test_the_decider_drops_a_rule_that_keeps_timing_out() -> None:

@@ -36,30 +36,15 @@ WITH due AS (
 )
 UPDATE catalogue_study s SET settled_at = %(now)s FROM due WHERE s.id = due.id RETURNING s.id
 
--- name: forget_associations
-DELETE FROM catalogue_endedassociation WHERE ended_at < %(before)s
-
 -- name: open_associations
 INSERT INTO catalogue_openassociation (association_id, study_id, slot, since)
 SELECT o.association_id, o.study_id, o.slot, %(now)s
 FROM unnest(%(association_ids)s::uuid[], %(study_ids)s::bigint[], %(slots)s::text[]) AS o (association_id, study_id, slot)
-WHERE NOT EXISTS (SELECT FROM catalogue_endedassociation e WHERE e.association_id = o.association_id)
 ORDER BY 1, 2
 ON CONFLICT (association_id, study_id) DO NOTHING
-
--- name: end_associations
-INSERT INTO catalogue_endedassociation (association_id, ended_at)
-SELECT association_id, %(now)s FROM unnest(%(association_ids)s::uuid[]) AS e (association_id)
-ORDER BY 1
-ON CONFLICT (association_id) DO NOTHING
 
 -- name: close_associations
 DELETE FROM catalogue_openassociation WHERE association_id = ANY(%(association_ids)s::uuid[])
 
--- name: end_slot
-INSERT INTO catalogue_endedassociation (association_id, ended_at)
-SELECT DISTINCT association_id, %(now)s::timestamptz FROM catalogue_openassociation WHERE slot = %(slot)s
-ON CONFLICT (association_id) DO NOTHING
-
 -- name: close_slot
-DELETE FROM catalogue_openassociation WHERE slot = %(slot)s
+DELETE FROM catalogue_openassociation WHERE slot = ANY(%(slots)s::text[])

@@ -107,15 +107,14 @@ WHERE id = %(node_id)s
 RETURNING retry_at
 
 -- name: next_due
-SELECT GREATEST(
-    (SELECT next_attempt_at FROM transfers_delivery
-     WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent')
-     ORDER BY next_attempt_at, id LIMIT 1),
-    (SELECT retry_at FROM nodes_node WHERE id = %(node_id)s)
-)
-WHERE EXISTS (
-    SELECT 1 FROM transfers_delivery WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent')
-)
+SELECT next.at, next.at <= now() FROM (
+    SELECT GREATEST(d.next_attempt_at, n.retry_at) AS at
+    FROM transfers_delivery d
+    JOIN nodes_node n ON n.id = d.node_id
+    WHERE d.node_id = %(node_id)s AND d.status IN ('waiting', 'failed', 'sent')
+    ORDER BY d.next_attempt_at, d.id
+    LIMIT 1
+) next
 
 -- name: lease_owners
 SELECT DISTINCT lease_owner FROM transfers_delivery

@@ -1,0 +1,90 @@
+"""Everything, one script after the other, into results/latest.json and the tables of README.md.
+
+    python -m bench [--only receive,forward,nagle,startup] [--rounds 3] [--try]
+
+`--try` runs everything at a hundredth of the size into results/try.json and leaves README.md alone: it shows
+that the scripts work, its numbers mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import table
+from bench.machine import REPOSITORY, note
+
+SCRIPTS = ("receive", "forward", "nagle", "startup")
+RESULTS = Path(__file__).parent / "results"
+_TRY = {
+    "receive": ["--scale", "0.01", "--warm-mb", "16"],
+    "forward": ["--scale", "0.01", "--warm-mb", "16", "--digests"],
+    "nagle": ["--instances", "10", "--warm-mb", "16"],
+    "startup": ["--cold-rounds", "0"],
+}
+
+
+def _run(name: str, rounds: int, extra: list[str], work: str) -> dict[str, Any] | None:
+    """One script in a process of its own, so that the memory it holds is given back."""
+    command = [sys.executable, "-m", f"bench.{name}", "--rounds", str(rounds), *extra]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "BENCH_WORK": work},
+        check=False,
+    )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        note(f"{name}: ended with {done.returncode} and no result")
+        return None
+    result: dict[str, Any] = json.loads(lines[-1])
+    return result
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Gantry and its peers.")
+    parser.add_argument("--only", default=",".join(SCRIPTS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--try", dest="attempt", action="store_true", help="tiny sizes, one round")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run, write, render. Exit 1 when a script gave nothing."""
+    options = _arguments()
+    path = RESULTS / ("try.json" if options.attempt else "latest.json")
+    RESULTS.mkdir(exist_ok=True)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    missing = 0
+    # One folder for all scripts, removed at the very end: see machine.Workplace.
+    work = tempfile.mkdtemp(prefix="gb-")
+    try:
+        for name in options.only.split(","):
+            begun = time.monotonic()
+            rounds = 1 if options.attempt else options.rounds
+            result = _run(name, rounds, _TRY[name] if options.attempt else [], work)
+            note(f"{name}: {time.monotonic() - begun:.0f} s")
+            if result is None:
+                missing += 1
+                continue
+            found[name] = result
+            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if not options.attempt:
+        table.update_readme(found)
+    raise SystemExit(1 if missing else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""`gantry token`, `doctor`, `config`: looking after an instance."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from gantry.config import Config, ConfigError
+from gantry.main import cli_output
+from gantry.main.cli_context import house, load
+from gantry.main.cli_errors import FAILED, USAGE
+from gantry.main.cli_output import JsonOption
+
+token = typer.Typer(no_args_is_help=True, help="API tokens.")
+config = typer.Typer(no_args_is_help=True, help="Settings.")
+_MARKS = {"fine": "[green]fine[/green]", "warning": "[yellow]warning[/yellow]", "problem": "[red]problem[/red]"}
+
+
+@token.command("create")
+def create_token(
+    name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
+    user: Annotated[str | None, typer.Option(help="Whose (default: the first administrator).")] = None,
+    action: Annotated[list[str] | None, typer.Option(help="Only for this action; repeat for several (default: all of the user's).")] = None,
+    days: Annotated[int | None, typer.Option(help="Expires after so many days (default: never).")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make an API token; it is shown once. Whoever may run this owns the home."""
+    with house():
+        from gantry.accounts.bootstrap import create_token as make
+
+        plaintext = make(user, name, actions=action or (), expires_days=days)
+    if json:
+        cli_output.print_json({"token": plaintext})
+    else:
+        cli_output.note("Shown only now; send it as `Authorization: Bearer TOKEN`:")
+        print(plaintext)
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Check database, disk, ports, clock, nodes and more, with remedies. Exit status 1 if there is a problem."""
+    with house() as home:
+        from gantry.main.doctor import examine
+
+        findings = list(examine(home, load()))
+    problems = [finding for finding in findings if finding.level == "problem"]
+    if json:
+        cli_output.print_json({"ok": not problems, "findings": findings})
+    else:
+        for finding in findings:
+            cli_output.out.print(f"{_MARKS[finding.level]:<8} {cli_output.text(finding.subject)}: {cli_output.text(finding.message)}", soft_wrap=True)
+            if finding.remedy:
+                cli_output.out.print(f"         {cli_output.text(finding.remedy)}", soft_wrap=True)
+    raise typer.Exit(FAILED if problems else 0)
+
+
+@config.command()
+def show(json: JsonOption = False) -> None:
+    """Show all settings with their values here. Passwords in addresses are left out."""
+    values = _shown(load())
+    if json:
+        cli_output.print_json(values)
+        return
+    fields = Config.model_fields
+    cli_output.print_table(
+        ("key", "value", "default", "meaning"),
+        ((key, value, _default(fields[key]), fields[key].description or "") for key, value in values.items()),
+        title="Settings: HOME/gantry.yaml, or GANTRY_<KEY> in the environment, which wins",
+    )
+
+
+@config.command()
+def check(json: JsonOption = False) -> None:
+    """Check file and variables. Exit status 2 if something is wrong, with place and key."""
+    try:
+        loaded = load()
+    except ConfigError as error:
+        if json:
+            cli_output.print_json({"ok": False, "problems": str(error).splitlines()})
+            raise typer.Exit(USAGE) from None
+        raise
+    if json:
+        cli_output.print_json({"ok": True, "problems": []})
+    else:
+        cli_output.note(f"The settings are fine. Home: {loaded.home}")
+
+
+def _default(field: Any) -> object:
+    return field.get_default(call_default_factory=True)
+
+
+def _shown(loaded: Config) -> dict[str, Any]:
+    values = {key: cli_output.plain(value) for key, value in loaded.model_dump().items()}
+    if "@" in values["database_url"]:
+        scheme, _, rest = values["database_url"].partition("://")
+        user, _, place = rest.rpartition("@")
+        values["database_url"] = f"{scheme}://{user.partition(':')[0]}:***@{place}"
+    return values

@@ -1,0 +1,55 @@
+"""`gantry up` as a person sees it: what is starting, where things are, the first password, a clean stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+
+from gantry.config import Config, split_address
+from gantry.main import cli_output, home as homes, logs
+from gantry.main.supervisor import Supervisor
+
+
+def up(config: Config) -> int:
+    """Run until Ctrl-C or SIGTERM; gives the exit status. Raises SetupError."""
+    began = time.monotonic()
+    if complaint := homes.clock_complaint():
+        cli_output.note(f"Warning: {complaint}. Set the clock (timedatectl), then restart.")
+    supervisor = Supervisor(config)
+    logs.set_up(supervisor.home.logs, "supervisor", config.log_level)
+    asked = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        supervisor.request_stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    supervisor.start(lambda step: cli_output.note(f"Starting: {step}"))
+    try:
+        _welcome(supervisor, time.monotonic() - began)
+        supervisor.run()
+        cli_output.note("Stopping (Ctrl-C again to hurry)")
+        supervisor.stop()
+    except KeyboardInterrupt:
+        supervisor.stop(hurry=True)
+    cli_output.note("Stopped")
+    return 0
+
+
+def _welcome(supervisor: Supervisor, seconds: float) -> None:
+    config = supervisor.config
+    console = cli_output.err
+    console.print(f"Gantry runs since {seconds:.1f} s. Home: {cli_output.text(supervisor.home.path)}", soft_wrap=True)
+    console.print(f"  web    http://{cli_output.text(config.http)}/")
+    console.print(f"  DICOM  {cli_output.text(config.aet)}@{cli_output.text(config.dicom)}")
+    hosts = {split_address(address)[0] for address in (config.http, config.dicom)}
+    if not hosts <= {"127.0.0.1", "::1", "localhost"}:
+        console.print("  Open to the network: DICOM itself asks nobody for a password; mind your firewall.")
+    if supervisor.first_password is not None:
+        console.print("  First sign-in, shown only now: user [bold]admin[/bold], password " f"[bold]{supervisor.first_password}[/bold]")
+    console.print("Ctrl-C stops it.")

@@ -1,0 +1,42 @@
+"""Health of the nodes: does each enabled node answer a C-ECHO?"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from gantry.nodes.echo import EchoResult, echo
+from gantry.nodes.registry import list_nodes, target_of
+
+#: A check is for a person who waits, seconds.
+PATIENCE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCheck:
+    """One node and its answer."""
+
+    name: str
+    address: str
+    result: EchoResult
+
+
+def check_nodes(patience_seconds: float = PATIENCE_SECONDS) -> list[NodeCheck]:
+    """Ask all enabled nodes at once; in the order of their names."""
+    nodes = [(node.name, target_of(node)) for node in list_nodes() if node.enabled]
+    if not nodes:
+        return []
+    targets = [
+        replace(
+            target,
+            connect_seconds=min(target.connect_seconds, patience_seconds),
+            response_seconds=min(target.response_seconds, patience_seconds),
+        )
+        for _, target in nodes
+    ]
+    with ThreadPoolExecutor(max_workers=min(16, len(nodes)), thread_name_prefix="node-check") as threads:
+        results = list(threads.map(echo, targets))
+    return [
+        NodeCheck(name, str(target.address), result)
+        for (name, target), result in zip(nodes, results, strict=True)
+    ]

@@ -1,0 +1,99 @@
+"""What the wire engine asks us: may this peer associate, is the echo fine, where do the bytes go."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from dimse.acceptance import Accept, AssociationInfo, PeerAddress, Reject, StoreRequest
+from dimse.errors import Refused
+from dimse.negotiation import AcceptedContext
+from dimse.pdu import AssociateRequest
+from dimse.status import OUT_OF_RESOURCES, PROCESSING_FAILURE, SUCCESS
+from gantry import metrics
+from gantry.receiver.store import StoredInstance
+from gantry.storage.errors import StorageError, StorageFull
+from gantry.storage.spool_writer import SpoolWriter
+
+log = logging.getLogger("gantry.receiver")
+#: PS3.8 table 9-21: permanent, by the service user, called AE title not recognised.
+_NOT_US = Reject(result=1, source=1, reason=7)
+
+
+class Receiver:
+    """The acceptor of one receiver process; its methods run in the threads of the associations.
+
+    `aet` is our AE title; with `any_called_aet` peers may call us by another one. The spool is opened on
+    first use when the volume is too full for it at the start, so that space that comes back is enough.
+    """
+
+    def __init__(self, spool: SpoolWriter, slot: str, *, aet: str, any_called_aet: bool) -> None:
+        self._spool = spool
+        self._slot = slot
+        self._aet = aet
+        self._any_called_aet = any_called_aet
+        self._opened = False
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Open the spool. Only a full volume is not an error now; StorageFailed and SlotBusy are raised."""
+        try:
+            self._ready()
+        except StorageFull as error:
+            log.error("the spool cannot be opened yet: %s", error)
+
+    def close(self) -> None:
+        """Close the spool."""
+        with self._lock:
+            if self._opened:
+                self._opened = False
+                self._spool.close()
+
+    def association_requested(self, request: AssociateRequest, peer: PeerAddress) -> Accept | Reject:
+        """Accept unless another AE title than ours was called and that matters."""
+        if not self._any_called_aet and request.called_aet.strip() != self._aet:
+            metrics.associations_rejected.labels("called_aet").inc()
+            log.info("association from %s rejected: it calls another AE title", peer.host)
+            return _NOT_US
+        metrics.associations_open.inc()
+        return Accept()
+
+    def echo(self, association: AssociationInfo) -> int:
+        """C-ECHO (PS3.7 9.1.5): the spool need not be open for it."""
+        return SUCCESS
+
+    def store(self, association: AssociationInfo, command: StoreRequest, context: AcceptedContext) -> StoredInstance:
+        """A place for the data set of a C-STORE. Raises Refused with A700 when the volume is full."""
+        try:
+            self._ready()
+            return StoredInstance(self._spool, self._slot, association, command, context)
+        except StorageFull as error:
+            raise refused(OUT_OF_RESOURCES, "Out of space") from error
+        except StorageError as error:
+            log.error("an object could not be begun: %s", error)
+            raise refused(PROCESSING_FAILURE, "Storage failed") from error
+
+    def association_ended(self, association: AssociationInfo, how: str) -> None:
+        """Tell the indexer that nothing more comes, whatever the reason."""
+        metrics.associations_open.dec()
+        log.debug("association %s from %s ended: %s", association.id, association.peer.host, how)
+        try:
+            if self._opened:
+                self._spool.note_association_end(association.id)
+        except StorageError as error:
+            # The study settles after its quiet time all the same.
+            log.warning("the end of an association could not be noted: %s", error)
+
+    def _ready(self) -> None:
+        if self._opened:
+            return
+        with self._lock:
+            if not self._opened:
+                self._spool.open()
+                self._opened = True
+
+
+def refused(status: int, comment: str) -> Refused:
+    """A refusal, counted."""
+    metrics.received_instances.labels(f"{status:04X}").inc()
+    return Refused(status, comment)
