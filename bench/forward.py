@@ -31,7 +31,8 @@ CASES = ("ct-16k", "ct-128k", "small-16k", "small-128k")
 _LEDGER = """
 SELECT count(*), count(*) FILTER (WHERE status = 'confirmed'),
        count(*) FILTER (WHERE status IN ('failed', 'dead')),
-       extract(epoch FROM max(confirmed_at) - min(created_at))
+       extract(epoch FROM max(confirmed_at) - min(created_at)),
+       extract(epoch FROM max(confirmed_at) - (SELECT min(settled_at) FROM catalogue_study))
   FROM transfers_delivery
 """
 Row = dict[str, Any]
@@ -116,7 +117,7 @@ def _ledger(folder: Path, dataset: data.DataSet, sink: FastSink, options: argpar
         until = time.monotonic() + options.limit
         with peer.watch() as watch:
             while True:
-                ordered, confirmed, failed, seconds = peer.query(_LEDGER)[0]
+                ordered, confirmed, failed, seconds, settled = peer.query(_LEDGER)[0]
                 if confirmed == count:
                     break
                 if failed or time.monotonic() > until:
@@ -125,6 +126,7 @@ def _ledger(folder: Path, dataset: data.DataSet, sink: FastSink, options: argpar
                     )
                 time.sleep(0.05)
         row = _result(count, dataset.dataset_bytes, float(seconds))
+        row["since_settled_s"] = round(float(settled or 0), 4)
         wire = sink.counts().seconds
         row["wire_seconds"] = round(wire, 4)
         row["wire_inst_s"] = round(count / wire, 1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from dimse.association import Association
 from dimse.commands import (
     AFFECTED_CLASS,
     AFFECTED_INSTANCE,
@@ -19,14 +21,29 @@ from dimse.commands import (
     RESPONDED_ID,
     STATUS,
     Command,
+    CommandField,
     Value,
 )
+from dimse.errors import AssociationFailure, Refused
 from dimse.items import AsyncWindow, ContextAnswer, RoleSelection, UserInformation
 from dimse.negotiation import AcceptedContext, ContextPolicy, answer_all
-from dimse.pdu import AssociateAccept, AssociateRequest
+from dimse.pdu import AssociateAccept, AssociateReject, AssociateRequest, encode_reject
+from dimse.status import PROCESSING_FAILURE
 from dimse.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
+log = logging.getLogger(__name__)
 AssociationRequest = AssociateRequest
+#: How an association ended, as told to an acceptor.
+RELEASED, ABORTED, LOST, TIMED_OUT, BROKEN, STOPPED, REJECTED = (
+    *("released", "aborted", "lost", "timed out", "protocol error", "stopped", "rejected"),
+)
+#: What callers hear when all places are taken, and how many are told so at once; the rest are closed silently.
+LOCAL_LIMIT_EXCEEDED = encode_reject(AssociateReject(result=2, source=3, reason=2))
+MAX_TURNED_AWAY = 256
+
+
+class Stopped(AssociationFailure):
+    """The server is going down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +232,20 @@ def response_to(command: Command, answer: StoreAnswer) -> Command:
     if answer.comment:
         values[COMMENT] = answer.comment[:64]
     return Command(command.field | 0x8000, values)
+
+
+def answer_bytes(core: Association, context_id: int, command: Command, answer: StoreAnswer) -> bytes:
+    """The answer to a request, ready to be sent; the hot path for C-STORE."""
+    if command.field == CommandField.C_STORE_RQ:
+        uids = command.text(AFFECTED_CLASS), command.text(AFFECTED_INSTANCE)
+        message_id = command.number(MESSAGE_ID)
+        return core.send_store_response(context_id, message_id, uids, answer.status, answer.comment)
+    return core.send_command(context_id, response_to(command, answer))
+
+
+def failed(error: Exception) -> StoreAnswer:
+    """What an exception of the acceptor is answered with: its decision, or 0110 and the name of its class."""
+    if isinstance(error, Refused):
+        return StoreAnswer(error.status, error.comment)
+    log.error("an acceptor failed", exc_info=error)
+    return StoreAnswer(PROCESSING_FAILURE, type(error).__name__)

@@ -106,7 +106,7 @@ class Association:
         if role is Role.ACCEPTOR:
             self._step(Happening.ACCEPTED_CONNECTION)
 
-    # --- what the caller may ask ----------------------------------------------------------------------------
+    # --- what the caller may ask ---
 
     @property
     def artim_runs(self) -> bool:
@@ -123,7 +123,7 @@ class Association:
         """True when `reply_release` is what comes next."""
         return self.state in _OWES_REPLY
 
-    # --- out ------------------------------------------------------------------------------------------------
+    # --- out ---
 
     def request(self, pdu: AssociateRequest) -> bytes:
         """A-ASSOCIATE-RQ, to be sent once the TCP connection is open (requestor)."""
@@ -213,7 +213,7 @@ class Association:
         if context_id not in self.contexts:
             raise LocalProtocolError(f"context {context_id} is not accepted")
 
-    # --- in -------------------------------------------------------------------------------------------------
+    # --- in ---
 
     def receive(self, data: bytes | bytearray | memoryview) -> None:
         """Bytes from the peer. All events of the bytes before must have been taken."""

@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dimse.acceptance import StoreAnswer, response_to
+from dimse.association import Association
 from dimse.commands import (
+    AFFECTED_CLASS,
     COMMENT,
+    MESSAGE_ID,
     MOVE_AET,
     MOVE_ID,
     STATUS,
     Command,
+    CommandField,
     encode_elements,
     encode_store_request,
 )
-from dimse.errors import LocalProtocolError
+from dimse.errors import AssociationAborted, AssociationRejected, AssociationReleased, LocalProtocolError
+from dimse.events import (
+    Aborted,
+    AssociationRejectedEvent,
+    CommandReceived,
+    DataFragment,
+    Event,
+    ReleaseConfirmed,
+    ReleaseRequested,
+)
 from dimse.items import UserIdentity, UserInformation
 from dimse.negotiation import AcceptedContext, ContextProposal, propose, role_items
 from dimse.pdu import AssociateRequest
-from dimse.status import Category, category_of
-from dimse.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from dimse.status import UNRECOGNISED_OPERATION, Category, category_of
+from dimse.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, VERIFICATION
 
 Bytes = bytes | bytearray | memoryview
 
@@ -94,3 +108,64 @@ def as_views(data: Bytes | Sequence[Bytes]) -> list[memoryview]:
 def store_result(answer: Command) -> StoreResult:
     """What a C-STORE-RSP says."""
     return StoreResult(answer.number(STATUS), answer.text(COMMENT))
+
+
+def encode_echo(message_id: int) -> Command:
+    """C-ECHO-RQ."""
+    return Command(CommandField.C_ECHO_RQ, {AFFECTED_CLASS: VERIFICATION, MESSAGE_ID: message_id})
+
+
+class Listener:
+    """What a requestor makes of received bytes: the answer it waits for, replies it owes, the end."""
+
+    def __init__(self, core: Association) -> None:
+        #: The last response that came.
+        self.answer: Command | None = None
+        #: True once our release was confirmed.
+        self.released = False
+        self._core = core
+        self._foreign: Command | None = None
+
+    def hear(self, data: memoryview) -> list[bytes]:
+        """Take bytes; what is returned has to be sent.
+
+        Raises `RemoteProtocolError`, `AssociationAborted`, `AssociationRejected`; `AssociationReleased` when the
+        peer releases: then a reply is owed (`Association.reply_release`).
+        """
+        replies: list[bytes] = []
+        core = self._core
+        core.receive(data)
+        while (event := core.next_event()) is not None:
+            reply = self._act(event)
+            if reply:
+                replies.append(reply)
+        return replies
+
+    def _act(self, event: Event) -> bytes:
+        if isinstance(event, CommandReceived):
+            if event.has_data_set:
+                self._foreign = event.command
+            elif event.command.is_response:
+                self.answer = event.command
+            else:
+                return self._refuse(event.context_id, event.command)
+            return b""
+        if isinstance(event, DataFragment):
+            foreign = self._foreign
+            return self._refuse(event.context_id, foreign) if event.last and foreign is not None else b""
+        if isinstance(event, ReleaseRequested):
+            if not event.collision:
+                raise AssociationReleased("the peer released the association")
+        elif isinstance(event, ReleaseConfirmed):
+            self.released = True
+        elif isinstance(event, Aborted):
+            raise AssociationAborted(event.source, event.reason)
+        elif isinstance(event, AssociationRejectedEvent):
+            raise AssociationRejected(event.reject.result, event.reject.source, event.reject.reason)
+        return self._core.reply_release() if self._core.owes_release_reply else b""
+
+    def _refuse(self, context_id: int, command: Command) -> bytes:
+        """The peer asks something of us: not offered."""
+        if command.is_response or command.field == CommandField.C_CANCEL_RQ:
+            return b""
+        return self._core.send_command(context_id, response_to(command, StoreAnswer(UNRECOGNISED_OPERATION)))

@@ -1,4 +1,4 @@
-"""PDUs recorded from other implementations, whole, as hexadecimal text. Captions say who sent them and why."""
+"""Whole PDUs recorded from other implementations; captions say who sent them and why."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PYNETDICOM_ECHO_RSP = bytes.fromhex(
 )
 #: pynetdicom 3.0.4: called AE title not recognised
 PYNETDICOM_RJ = bytes.fromhex("03000000000400010107")
-#: pynetdicom 3.0.4 requestor: roles, user name and passcode, window 4/2, extended and common extended negotiation
+#: pynetdicom 3.0.4: roles, user name, passcode, window 4/2, extended and common extended negotiation
 PYNETDICOM_RQ = bytes.fromhex(
     "0100000001aa0001000047414e5452592020202020202020202050594e45544449434f4d2020202020200000000000000000"
     "00000000000000000000000000000000000000000000000010000015312e322e3834302e31303030382e332e312e312e3120"

@@ -17,7 +17,7 @@ LOCAL = {
     Happening.REPLY_RELEASE,
     Happening.ABORT,
 }
-#: PS3.8 table 9-10, row by row: Evt -> {Sta: (action, next Sta)}. Written from the standard, not from the code.
+#: PS3.8 table 9-10: Evt -> {Sta: (action, next Sta)}. Written from the standard, not from the code.
 AA8 = ("AA-8", 13)
 STANDARD = {
     1: {1: ("AE-1", 4)},
@@ -49,8 +49,17 @@ STANDARD = {
         13: ("AA-6", 13),
     },
     13: {
-        **{2: ("AA-1", 13), 3: AA8, 5: AA8, 6: AA8, 7: ("AR-3", 1), 8: AA8, 9: AA8},
-        **{10: ("AR-10", 12), 11: ("AR-3", 1), 12: AA8, 13: ("AA-6", 13)},
+        2: ("AA-1", 13),
+        3: AA8,
+        5: AA8,
+        6: AA8,
+        7: ("AR-3", 1),
+        8: AA8,
+        9: AA8,
+        10: ("AR-10", 12),
+        11: ("AR-3", 1),
+        12: AA8,
+        13: ("AA-6", 13),
     },
     14: {8: ("AR-4", 13), 9: ("AR-9", 11), 12: ("AR-4", 13)},
     15: {3: ("AA-1", 13), 4: ("AA-2", 1), **dict.fromkeys(range(5, 13), ("AA-1", 13))},
@@ -60,20 +69,34 @@ STANDARD = {
     19: {2: ("AA-1", 13), 3: AA8, **dict.fromkeys(range(5, 13), AA8), 13: ("AA-7", 13)},
 }
 CODES = {
-    **{"AE-1": Action.OPEN_CONNECTION, "AE-2": Action.SEND_REQUEST, "AE-3": Action.TELL_ACCEPTED},
-    **{"AE-4": Action.TELL_REJECTED, "AE-5": Action.START_TIMER, "AE-6": Action.JUDGE_REQUEST},
-    **{
-        "AE-7": Action.SEND_ACCEPT,
-        "AE-8": Action.SEND_REJECT,
-        "DT-1": Action.SEND_DATA,
-        "DT-2": Action.TELL_DATA,
-    },
-    **{"AR-1": Action.SEND_RELEASE, "AR-2": Action.TELL_RELEASE, "AR-3": Action.TELL_RELEASED},
-    **{"AR-4": Action.SEND_RELEASE_REPLY, "AR-5": Action.STOP_TIMER, "AR-6": Action.TELL_LATE_DATA},
-    **{"AR-7": Action.SEND_LATE_DATA, "AR-8": Action.TELL_COLLISION, "AR-9": Action.SEND_COLLISION_REPLY},
-    **{"AR-10": Action.TELL_COLLISION_RELEASED, "AA-1": Action.SEND_ABORT, "AA-2": Action.CLOSE},
-    **{"AA-3": Action.TELL_ABORTED, "AA-4": Action.TELL_LOST, "AA-5": Action.STOP_TIMER_SILENTLY},
-    **{"AA-6": Action.IGNORE, "AA-7": Action.SEND_ABORT_AGAIN, "AA-8": Action.ABORT_AND_TELL},
+    "AE-1": Action.OPEN_CONNECTION,
+    "AE-2": Action.SEND_REQUEST,
+    "AE-3": Action.TELL_ACCEPTED,
+    "AE-4": Action.TELL_REJECTED,
+    "AE-5": Action.START_TIMER,
+    "AE-6": Action.JUDGE_REQUEST,
+    "AE-7": Action.SEND_ACCEPT,
+    "AE-8": Action.SEND_REJECT,
+    "DT-1": Action.SEND_DATA,
+    "DT-2": Action.TELL_DATA,
+    "AR-1": Action.SEND_RELEASE,
+    "AR-2": Action.TELL_RELEASE,
+    "AR-3": Action.TELL_RELEASED,
+    "AR-4": Action.SEND_RELEASE_REPLY,
+    "AR-5": Action.STOP_TIMER,
+    "AR-6": Action.TELL_LATE_DATA,
+    "AR-7": Action.SEND_LATE_DATA,
+    "AR-8": Action.TELL_COLLISION,
+    "AR-9": Action.SEND_COLLISION_REPLY,
+    "AR-10": Action.TELL_COLLISION_RELEASED,
+    "AA-1": Action.SEND_ABORT,
+    "AA-2": Action.CLOSE,
+    "AA-3": Action.TELL_ABORTED,
+    "AA-4": Action.TELL_LOST,
+    "AA-5": Action.STOP_TIMER_SILENTLY,
+    "AA-6": Action.IGNORE,
+    "AA-7": Action.SEND_ABORT_AGAIN,
+    "AA-8": Action.ABORT_AND_TELL,
 }
 
 

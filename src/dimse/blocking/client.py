@@ -9,23 +9,16 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from dimse.acceptance import StoreAnswer, response_to
 from dimse.association import Association
 from dimse.blocking.sockets import close_politely, quick_ack, send_all, send_batch, set_no_delay, set_timeouts
 from dimse.commands import (
-    AFFECTED_CLASS,
-    MESSAGE_ID,
     RESPONDED_ID,
     STATUS,
     Command,
     CommandField,
-    Value,
 )
 from dimse.errors import (
-    AssociationAborted,
     AssociationFailure,
-    AssociationRejected,
-    AssociationReleased,
     ConnectFailed,
     ConnectionLost,
     ContextNotAccepted,
@@ -33,31 +26,24 @@ from dimse.errors import (
     RemoteProtocolError,
     TimedOut,
 )
-from dimse.events import (
-    Aborted,
-    AssociationRejectedEvent,
-    CommandReceived,
-    DataFragment,
-    Event,
-    ReleaseConfirmed,
-    ReleaseRequested,
-)
 from dimse.negotiation import ContextProposal
 from dimse.pdu import AssociateRequest
 from dimse.requesting import (
     Bytes,
+    Listener,
     StoreResult,
     accepted_map,
     as_views,
     build_request,
+    encode_echo,
     encode_store,
     store_result,
 )
 from dimse.states import Role
-from dimse.status import UNRECOGNISED_OPERATION
 from dimse.uids import VERIFICATION
 
 _RECEIVE_BUFFER = 65536
+_GOODBYE_SECONDS = 0.2
 
 
 def connect(
@@ -111,11 +97,10 @@ class ClientAssociation:
         self._request = request
         self._timeout = response_timeout
         self._core = Association(Role.REQUESTOR, max_pdu=request.user.max_length)
+        self._listener = Listener(self._core)
         self._view = memoryview(bytearray(_RECEIVE_BUFFER))
         self._accepted: dict[tuple[str, str], int] = {}
         self._message_id = 0
-        self._answer: Command | None = None
-        self._foreign: Command | None = None
         self._closed = False
 
     @property
@@ -140,8 +125,7 @@ class ClientAssociation:
         """C-ECHO; the status of the answer (0 is success)."""
         context_id = self._context(VERIFICATION)
         message_id = self._next_id()
-        values: dict[int, Value] = {AFFECTED_CLASS: VERIFICATION, MESSAGE_ID: message_id}
-        self._send(self._core.send_command(context_id, Command(CommandField.C_ECHO_RQ, values)))
+        self._send(self._core.send_command(context_id, encode_echo(message_id)))
         return self._await_answer(message_id, CommandField.C_ECHO_RSP).number(STATUS)
 
     def store(
@@ -182,8 +166,8 @@ class ClientAssociation:
         try:
             self._send(self._core.ask_release())
             deadline = monotonic() + self._timeout
-            while not self._take(self._receive(deadline)):
-                continue
+            while not self._listener.released:
+                self._take(self._receive(deadline))
         finally:
             self.close()
 
@@ -191,10 +175,7 @@ class ClientAssociation:
         """Abort and close. Never raises."""
         if self._closed:
             return
-        with suppress(AssociationFailure, OSError):
-            send_all(self._sock, self._core.abort())
-        self._closed = True
-        close_politely(self._sock, 0.2)
+        self._goodbye(self._core.abort())
 
     def close(self) -> None:
         """Close the connection without a word."""
@@ -214,7 +195,7 @@ class ClientAssociation:
         with suppress(AssociationFailure):
             self.release()
 
-    # --- inside ---------------------------------------------------------------------------------------------
+    # --- inside ---
 
     def _context(self, abstract_syntax: str) -> int:
         for (abstract, _), context_id in self._accepted.items():
@@ -226,7 +207,7 @@ class ClientAssociation:
         if self._closed:
             raise LocalProtocolError("the association is closed")
         self._message_id = self._message_id % 65535 + 1
-        self._answer = None
+        self._listener.answer = None
         return self._message_id
 
     def _send(self, data: bytes) -> None:
@@ -280,67 +261,33 @@ class ClientAssociation:
 
     def _await_answer(self, message_id: int, field: CommandField) -> Command:
         deadline = monotonic() + self._timeout
-        while (answer := self._answer) is None:
+        while (answer := self._listener.answer) is None:
             self._take(self._receive(deadline))
-        self._answer = None
+        self._listener.answer = None
         if answer.number(RESPONDED_ID) != message_id or answer.field != field:
             self.abort()
             raise RemoteProtocolError(f"{answer.name} does not answer the question that was asked", reason=2)
         return answer
 
-    def _take(self, size: int) -> bool:
-        """Act on received bytes. True when the release was confirmed."""
-        core = self._core
-        confirmed = False
+    def _take(self, size: int) -> None:
+        """Act on received bytes."""
         try:
-            core.receive(self._view[:size])
-            while (event := core.next_event()) is not None:
-                confirmed = self._act(event) or confirmed
+            replies = self._listener.hear(self._view[:size])
         except RemoteProtocolError as error:
-            with suppress(AssociationFailure, OSError):
-                send_all(self._sock, error.reply)
-            self._closed = True
-            close_politely(self._sock, 0.2)
+            self._goodbye(error.reply)
             raise
-        return confirmed
+        except AssociationFailure:
+            self._goodbye(self._core.reply_release() if self._core.owes_release_reply else b"")
+            raise
+        for reply in replies:
+            self._send(reply)
 
-    def _act(self, event: Event) -> bool:
-        if isinstance(event, CommandReceived):
-            if event.command.is_response and not event.has_data_set:
-                self._answer = event.command
-            elif event.has_data_set:
-                self._foreign = event.command
-            else:
-                self._refuse(event.context_id, event.command)
-        elif isinstance(event, DataFragment):
-            if event.last and self._foreign is not None:
-                self._refuse(event.context_id, self._foreign)
-        elif isinstance(event, ReleaseConfirmed):
-            if self._core.owes_release_reply:
-                self._send(self._core.reply_release())
-            return True
-        else:
-            self._end(event)
-        return False
-
-    def _end(self, event: Event) -> None:
-        """What ends the association raises."""
-        if isinstance(event, ReleaseRequested):
-            if self._core.owes_release_reply:
-                self._send(self._core.reply_release())
-            if event.collision:
-                return
-            self.close()
-            raise AssociationReleased("the peer released the association")
-        if isinstance(event, Aborted):
-            self.close()
-            raise AssociationAborted(event.source, event.reason)
-        if isinstance(event, AssociationRejectedEvent):
-            self.close()
-            raise AssociationRejected(event.reject.result, event.reject.source, event.reject.reason)
-
-    def _refuse(self, context_id: int, command: Command) -> None:
-        """The peer asks something of us: not offered."""
-        if not command.is_response and command.field != CommandField.C_CANCEL_RQ:
-            answer = response_to(command, StoreAnswer(UNRECOGNISED_OPERATION))
-            self._send(self._core.send_command(context_id, answer))
+    def _goodbye(self, last: bytes) -> None:
+        """The association is over: a last PDU if there is one to send, then close."""
+        self._closed = True
+        if not last:
+            self._sock.close()
+            return
+        with suppress(AssociationFailure, OSError):
+            send_all(self._sock, last)
+        close_politely(self._sock, _GOODBYE_SECONDS)

@@ -8,6 +8,13 @@ from time import monotonic
 from uuid import uuid4
 
 from dimse.acceptance import (
+    ABORTED,
+    BROKEN,
+    LOST,
+    REJECTED,
+    RELEASED,
+    STOPPED,
+    TIMED_OUT,
     Accept,
     AssociationInfo,
     Drain,
@@ -15,16 +22,18 @@ from dimse.acceptance import (
     PeerAddress,
     Progress,
     Reject,
+    Stopped,
     StoreAnswer,
+    answer_bytes,
     build_accept,
+    failed,
     read_store,
-    response_to,
 )
 from dimse.association import Association
 from dimse.blocking.acceptor import Acceptor, StoreSink
 from dimse.blocking.sockets import close_politely, quick_ack, send_all, set_no_delay, set_timeouts
 from dimse.commands import Command, CommandField
-from dimse.errors import AssociationFailure, DimseError, Refused, RemoteProtocolError, TimedOut
+from dimse.errors import AssociationFailure, DimseError, RemoteProtocolError, TimedOut
 from dimse.events import (
     Aborted,
     AssociationRequested,
@@ -37,16 +46,9 @@ from dimse.events import (
 from dimse.negotiation import ContextPolicy, judge
 from dimse.pdu import AssociateReject
 from dimse.states import Role
-from dimse.status import PROCESSING_FAILURE, UNRECOGNISED_OPERATION
+from dimse.status import UNRECOGNISED_OPERATION
 
 log = logging.getLogger(__name__)
-RELEASED, ABORTED, LOST, TIMED_OUT, BROKEN, STOPPED, REJECTED = (
-    *("released", "aborted", "lost", "timed out", "protocol error", "stopped", "rejected"),
-)
-
-
-class Stopped(AssociationFailure):
-    """The server is going down."""
 
 
 class Connection:
@@ -74,7 +76,6 @@ class Connection:
         self._progress = Progress(limits)
         self._sink: StoreSink | None = None
         self._command: Command | None = None
-        self._uids = ("", "")
         self._aborting = False
 
     def run(self) -> None:
@@ -148,7 +149,7 @@ class Connection:
         except (AssociationFailure, OSError):
             return  # best effort
 
-    # --- reading --------------------------------------------------------------------------------------------
+    # --- reading ---
 
     def _serve(self) -> str:
         view = memoryview(bytearray(self._limits.receive_buffer))
@@ -194,7 +195,7 @@ class Connection:
             if progress.silent >= limits.idle_seconds:
                 raise TimedOut("idle for too long")
 
-    # --- answering ------------------------------------------------------------------------------------------
+    # --- answering ---
 
     def _handle(self, event: Event) -> str | None:
         """Act on an event; how the association ended, if it did."""
@@ -252,7 +253,7 @@ class Connection:
         if event.has_data_set:
             self._sink = Drain(answer)
         elif command.field != CommandField.C_CANCEL_RQ:
-            self._answer(event.context_id, answer)
+            self._answer(event, answer)
         if not event.has_data_set:
             self._progress.restart()
 
@@ -260,23 +261,18 @@ class Connection:
         assert self.info is not None  # set by accept
         try:
             return StoreAnswer(self._acceptor.echo(self.info))
-        except Refused as refusal:
-            return StoreAnswer(refusal.status, refusal.comment)
         except Exception as error:
-            return _failed(error)
+            return failed(error)
 
     def _begin_store(self, event: CommandReceived) -> None:
         info = self.info
         assert info is not None  # set by accept
         request = read_store(event.command)
         self._command = event.command
-        self._uids = (request.sop_class_uid, request.sop_instance_uid)
         try:
             self._sink = self._acceptor.store(info, request, info.contexts[event.context_id])
-        except Refused as refusal:
-            self._sink = Drain(StoreAnswer(refusal.status, refusal.comment))
         except Exception as error:
-            self._sink = Drain(_failed(error))
+            self._sink = Drain(failed(error))
 
     def _fragment(self, event: DataFragment) -> None:
         sink = self._sink
@@ -288,13 +284,11 @@ class Connection:
                 return
             answer = sink.finish()
             self._sink = None
-        except Refused as refusal:
-            answer = self._give_up(sink, StoreAnswer(refusal.status, refusal.comment))
         except Exception as error:
-            answer = self._give_up(sink, _failed(error))
+            answer = self._give_up(sink, failed(error))
         if event.last:
             self._sink = None
-            self._answer(event.context_id, answer)
+            self._answer(event, answer)
             self._progress.restart()
 
     def _give_up(self, sink: StoreSink, answer: StoreAnswer) -> StoreAnswer:
@@ -306,20 +300,6 @@ class Connection:
             log.exception("sink of %s could not be aborted", self.peer.host)
         return answer
 
-    def _answer(self, context_id: int, answer: StoreAnswer) -> None:
-        command = self._command
-        assert command is not None  # set when the message began
-        if command.field == CommandField.C_STORE_RQ:
-            message_id = command.values[0x0110]
-            assert isinstance(message_id, int)  # required by the reader, two bytes
-            data = self._core.send_store_response(
-                context_id, message_id, self._uids, answer.status, answer.comment
-            )
-        else:
-            data = self._core.send_command(context_id, response_to(command, answer))
-        send_all(self.sock, data)
-
-
-def _failed(error: Exception) -> StoreAnswer:
-    log.error("an acceptor failed", exc_info=error)
-    return StoreAnswer(PROCESSING_FAILURE, type(error).__name__)
+    def _answer(self, event: CommandReceived | DataFragment, answer: StoreAnswer) -> None:
+        assert self._command is not None  # set when the message began
+        send_all(self.sock, answer_bytes(self._core, event.context_id, self._command, answer))

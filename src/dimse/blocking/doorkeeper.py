@@ -12,10 +12,8 @@ import threading
 from collections import deque
 from time import monotonic
 
-from dimse.pdu import AssociateReject, encode_reject
+from dimse.acceptance import LOCAL_LIMIT_EXCEEDED, MAX_TURNED_AWAY
 
-LOCAL_LIMIT = encode_reject(AssociateReject(result=2, source=3, reason=2))
-MAX_WAITING = 256
 #: An association request is read and thrown away up to this size, bytes.
 _MAX_READ = 1 << 20
 
@@ -34,7 +32,7 @@ class Doorkeeper:
     def turn_away(self, sock: socket.socket) -> None:
         """Take the socket over: answered once its request arrives, closed after the deadline."""
         with self._lock:
-            if self.closed or self._busy >= MAX_WAITING:
+            if self.closed or self._busy >= MAX_TURNED_AWAY:
                 sock.close()
                 return
             self._busy += 1
@@ -85,7 +83,7 @@ def _read_and_answer(sock: socket.socket, answered: bool) -> int:
     try:
         size = len(sock.recv(65536))
         if size and not answered:
-            sock.send(LOCAL_LIMIT)
+            sock.send(LOCAL_LIMIT_EXCEEDED)
             sock.shutdown(socket.SHUT_WR)
     except OSError:
         return 0

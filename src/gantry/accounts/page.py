@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from ninja import Schema
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from gantry.accounts.errors import Invalid
 
@@ -31,6 +31,8 @@ def _no_nul(text: str) -> str:
 
 #: Text that PostgreSQL can hold.
 Text = Annotated[str, AfterValidator(_no_nul), Field(max_length=1024)]
+#: A digest as the database has it, shown in hexadecimal.
+Digest = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else bytes(value).hex())]
 #: PS3.5 9.1: digits and dots, at most 64 characters. Leading zeros are let pass, as at the way in.
 Uid = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64, examples=["1.2.840.113619.2.55.3.1"])]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]

@@ -18,7 +18,7 @@ from gantry.accounts import connection
 from gantry.accounts.errors import NotFound, RequestRefused
 from gantry.accounts.page import PageQuery, Text, Uid, answer, by_id
 from gantry.accounts.route import may
-from gantry.catalogue.find import StudyFound, find_instances, find_series, find_studies
+from gantry.catalogue.find import StudyFound, StudyQuery, find_instances, find_series, find_studies
 from gantry.catalogue.models import Conflict, Version
 from gantry.catalogue.schemas import (
     ConflictPage,
@@ -63,7 +63,7 @@ class FileBody:
             yield chunk
 
 
-class StudyQuery(PageQuery):
+class StudySearch(PageQuery):
     """Which studies. Everything given must hold; empty is not given."""
 
     patient_id: Text = Field(default="", description="Wildcards * and ?, any case", examples=["4711"])
@@ -81,15 +81,14 @@ class StudyQuery(PageQuery):
 
 
 @router.get("/studies", auth=may("studies.view"), response=StudyPage, summary="Search studies")
-def list_studies(request: HttpRequest, query: Query[StudyQuery]) -> dict[str, Any]:
+def list_studies(request: HttpRequest, query: Query[StudySearch]) -> dict[str, Any]:
     """Studies, the last received first."""
     first, last = query.study_date or query.study_date_from, query.study_date or query.study_date_to
-    page = find_studies(
-        connection.of_request(), patient_id=query.patient_id, patient_name=query.patient_name,
-        accession_number=query.accession_number, study_date=(first, last), modality=query.modality,
-        study_instance_uid=query.study_instance_uid, q=query.q, conflicts=query.conflicts, limit=query.limit,
-        cursor=query.cursor,
+    wanted = StudyQuery(
+        query.patient_id, query.patient_name, query.accession_number, (first, last), query.modality,
+        query.study_instance_uid, query.q, query.conflicts,
     )  # fmt: skip
+    page = find_studies(connection.of_request(), wanted, limit=query.limit, cursor=query.cursor)
     return answer(request, page.items, page.next)
 
 
@@ -107,7 +106,7 @@ def get_study(request: HttpRequest, uid: Path[Uid]) -> dict[str, Any]:
 
 
 def _one_study(uid: str) -> StudyFound:
-    found = find_studies(connection.of_request(), study_instance_uid=uid, limit=1).items
+    found = find_studies(connection.of_request(), StudyQuery(study_instance_uid=uid), limit=1).items
     if not found:
         raise NotFound("There is no such study.")
     return found[0]

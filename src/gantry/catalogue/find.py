@@ -111,6 +111,25 @@ class Page(Generic[T]):
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class StudyQuery:
+    """Which studies; what is None or empty does not count, all that is given must hold.
+
+    `patient_id`, `patient_name` and `accession_number` take the wildcards * and ? and any case. `study_date` is
+    a range with both ends included. `modality` is one of the study's. `q` is contained in Patient ID, name,
+    accession number or description, or is the whole Study Instance UID. `conflicts`: with or without one.
+    """
+
+    patient_id: str | None = None
+    patient_name: str | None = None
+    accession_number: str | None = None
+    study_date: tuple[date | None, date | None] = (None, None)
+    modality: str | None = None
+    study_instance_uid: str | None = None
+    q: str | None = None
+    conflicts: bool | None = None
+
+
 def like(pattern: str, *, contains: bool = False) -> str:
     """A DICOM wildcard pattern (PS3.4 C.2.2.2.4: * and ?) as a pattern of LIKE, in lower case."""
     escaped = pattern.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -128,50 +147,35 @@ def _wild(value: str | None) -> str | None:
 
 def find_studies(
     connection: psycopg.Connection[Any],
+    query: StudyQuery,
     *,
-    patient_id: str | None = None,
-    patient_name: str | None = None,
-    accession_number: str | None = None,
-    study_date: tuple[date | None, date | None] | None = None,
-    modality: str | None = None,
-    study_instance_uid: str | None = None,
-    q: str | None = None,
-    conflicts: bool | None = None,
     limit: int = 100,
     cursor: str | None = None,
 ) -> Page[StudyFound]:
-    """Studies, the last received first.
-
-    `patient_id`, `patient_name` and `accession_number` take the wildcards * and ? and any case; `study_date` is
-    a range with both ends included; `modality` is one of the study's; `q` must be contained in Patient ID, name,
-    accession number, description, or be the whole Study Instance UID; `conflicts` asks for studies with or
-    without a conflict. `limit` is at most 1 000. Raises BadCursor.
-    """
+    """Studies, the last received first; `limit` is at most 1 000. Raises BadCursor."""
     after = _decode(cursor, 2)
-    first, last = study_date or (None, None)
-    needle = _text(q.strip()) if q else None
+    first, last = query.study_date
+    needle = _text((query.q or "").strip())
     values = {
-        "patient_id": _wild(patient_id),
-        "patient_name": _wild(patient_name),
-        "accession_number": _wild(accession_number),
+        "patient_id": _wild(query.patient_id),
+        "patient_name": _wild(query.patient_name),
+        "accession_number": _wild(query.accession_number),
         "date_from": first,
         "date_to": last,
-        "modality": _text(modality),
-        "uid": _text(study_instance_uid),
+        "modality": _text(query.modality),
+        "uid": _text(query.study_instance_uid),
         "q": needle,
         "q_like": like(needle, contains=True) if needle else None,
-        "conflicts": conflicts,
+        "conflicts": query.conflicts,
         "after_at": _moment(after[0]) if after else None,
         "after_id": after[1] if after else None,
     }
-    return _page(
-        connection,
-        "find_studies",
-        StudyFound,
-        values,
-        limit,
-        lambda s: [s.last_received_at.isoformat(), s.id],
-    )
+    return _page(connection, "find_studies", StudyFound, values, limit, _study_key)
+
+
+def _study_key(study: StudyFound) -> list[Any]:
+    """The place of a study in the order of the search."""
+    return [study.last_received_at.isoformat(), study.id]
 
 
 def find_series(

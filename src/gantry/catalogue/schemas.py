@@ -9,7 +9,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
-from gantry.accounts.page import Page
+from gantry.accounts.page import Digest, Page
 
 _UID = "1.2.840.113619.2.55.3.604688119.971.1"
 
@@ -73,7 +73,7 @@ class InstanceOut(Schema):
     rows: int | None
     columns: int | None
     version_count: int = Field(description="How many different data sets came under this UID")
-    sha256: str = Field(
+    sha256: Digest = Field(
         description="Of the data set as received, without preamble and group 0002; hexadecimal"
     )
     transfer_syntax_uid: str = Field(examples=["1.2.840.10008.1.2.1"])
@@ -81,11 +81,6 @@ class InstanceOut(Schema):
     file_bytes: int = Field(description="With preamble and group 0002")
     received_at: datetime
 
-    @staticmethod
-    def resolve_sha256(found: Any) -> str:
-        """As text."""
-        digest = found.sha256
-        return digest if isinstance(digest, str) else bytes(digest).hex()
 
 
 class VersionOut(Schema):
@@ -93,7 +88,7 @@ class VersionOut(Schema):
 
     id: int
     current: bool
-    sha256: str = Field(description="Of the data set, hexadecimal")
+    sha256: Digest = Field(description="Of the data set, hexadecimal")
     transfer_syntax_uid: str
     dataset_offset: int = Field(description="Where the data set begins in the file")
     dataset_bytes: int
@@ -107,10 +102,6 @@ class VersionOut(Schema):
     indexed_at: datetime
     warnings: list[str]
 
-    @staticmethod
-    def resolve_sha256(version: Any) -> str:
-        """As text."""
-        return bytes(version.sha256).hex()
 
 
 class ConflictOut(Schema):

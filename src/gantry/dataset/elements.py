@@ -12,7 +12,7 @@ from itertools import repeat
 from gantry.dataset.encodings import UNDEFINED_LENGTH, Buffer, Encoding, is_known_vr
 from gantry.dataset.sequences import SequenceWalk
 
-MAX_ELEMENTS = 100_000
+MAX_ELEMENTS = 50_000
 MAX_WARNINGS = 20
 
 SOP_INSTANCE_UID = 0x00080018

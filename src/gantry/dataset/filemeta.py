@@ -56,6 +56,8 @@ def read_file_meta(head: memoryview, start: int, *, total: int) -> FileMeta:
             declared_end = position + EXPLICIT_LITTLE.long_length.unpack_from(head, value)[0]
     else:
         raise DamagedHeader(f"the file meta information has more than {_MAX_ELEMENTS} elements")
+    if position >= total and declared_end > total:
+        raise _cut(declared_end, total)
     if declared_end == -1 and meta.values:
         meta.warnings.append("the length of the file meta information is missing")
     elif declared_end != position and meta.values:

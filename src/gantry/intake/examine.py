@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from gantry.catalogue import VersionRow
-from gantry.dataset import DamagedHeader, Envelope, Header, NotDicom, read_part10, scan, scan_identity
+from gantry.dataset import DamagedHeader, Envelope, Header, Identity, NotDicom, read_part10, scan, scan_identity
 from gantry.intake import reasons
 from gantry.intake.judge import judge
 from gantry.intake.reasons import Reason
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 #: How much of a file is read; the next step where a header is so long. The last is the bound of memory.
 _STEPS = (64 * 1024, 1024 * 1024, 16 * 1024 * 1024)
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _QUARANTINE = UUID("0b4d6d7c-32a5-4e3e-9a3f-6d3a5a5d2c11")
 
 
@@ -93,8 +94,11 @@ def _read(found: Examined, view: memoryview) -> None:
         header = scan(view[offset:], syntax, whole=len(view) == obj.size)
         if header.complete or len(view) == obj.size:
             break
-    identity = scan_identity(view[offset:], syntax, whole=len(view) == obj.size)
-    verdict = judge(identity, command_sop_class=part.sop_class_uid, command_sop_instance=part.sop_instance_uid)
+    command = {"command_sop_class": part.sop_class_uid, "command_sop_instance": part.sop_instance_uid}
+    # A usual object is judged by what was scanned already; a strange one exactly as the receiver judged it.
+    verdict = judge(_identity(header), **command)
+    if verdict.reason is not None or verdict.warnings:
+        verdict = judge(scan_identity(view[offset:], syntax, whole=len(view) == obj.size), **command)
     if verdict.reason is not None:
         found.hold(verdict.reason)
         return
@@ -119,6 +123,11 @@ def _read(found: Examined, view: memoryview) -> None:
         slot=obj.slot,
         warnings=(*part.warnings, *header.warnings, *verdict.warnings),
     )
+
+
+def _identity(header: Header) -> Identity:
+    uids = [header.values.get(keyword) for keyword in _UIDS]
+    return Identity(*(uid if isinstance(uid, str) else None for uid in uids), header.complete)
 
 
 def _values(header: Header, sop_class_uid: str, syntax: str) -> dict[str, str | list[str]]:

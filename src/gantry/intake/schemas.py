@@ -8,8 +8,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
-from gantry.accounts.page import Page
-from gantry.intake.models import QuarantinedObject
+from gantry.accounts.page import Digest, Page
 
 
 class QuarantinedOut(Schema):
@@ -24,15 +23,11 @@ class QuarantinedOut(Schema):
     called_aet: str
     remote_address: str
     transfer_syntax_uid: str
-    sha256: str = Field(description="Of the data set, hexadecimal")
+    sha256: Digest = Field(description="Of the data set, hexadecimal")
     file_bytes: int
     received_at: datetime
     quarantined_at: datetime
 
-    @staticmethod
-    def resolve_sha256(held: QuarantinedObject) -> str:
-        """As text."""
-        return bytes(held.sha256).hex()
 
 
 class QuarantinePage(Page[QuarantinedOut]):

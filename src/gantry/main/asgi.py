@@ -7,7 +7,8 @@ import os
 from django.core.asgi import get_asgi_application
 
 from gantry.main.asgi_limits import Limits
+from gantry.main.asgi_static import StaticFiles
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry.main.django_settings")
 
-application = Limits(get_asgi_application())
+application = Limits(StaticFiles(get_asgi_application()))

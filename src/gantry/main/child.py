@@ -19,9 +19,12 @@ LONGEST_DELAY = 10.0
 _STEADY_SECONDS = 10.0
 
 
-def die_with_supervisor() -> None:
-    """Ask the kernel for SIGTERM when the supervisor dies; end at once when it is dead already."""
-    parent = os.environ.get("GANTRY_SUPERVISED", "")
+def die_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the process in GANTRY_PARENT dies; end at once when it is dead already.
+
+    Without that variable this process stands alone. It is taken out, so that no child of ours believes it.
+    """
+    parent = os.environ.pop("GANTRY_PARENT", "")
     if not parent.isdigit():
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM), 0, 0, 0)

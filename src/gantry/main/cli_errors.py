@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import traceback
 
-import click
-import psycopg
+import typer
 
 from gantry.config import ConfigError
 from gantry.main import cli_output
@@ -26,14 +25,14 @@ def debugging() -> bool:
 
 def report(error: BaseException) -> int:
     """Tell the person; gives the exit status."""
-    if isinstance(error, KeyboardInterrupt | click.Abort):
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
         cli_output.err.print("Interrupted.")
         return INTERRUPTED
+    if (show := getattr(error, "show", None)) and isinstance(status := getattr(error, "exit_code", None), int):
+        show()  # typer's own: wrong use, with the usage line
+        return status
     if debugging():
         traceback.print_exception(error)
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
     cause, remedy, status = describe(error)
     cli_output.err.print(f"[red]{cli_output.text(_sentence(cause))}[/red]", soft_wrap=True)
     if remedy:
@@ -49,7 +48,7 @@ def describe(error: BaseException) -> tuple[str, str, int]:
         return error.cause, error.remedy, FAILED
     if isinstance(error, BrokenPipeError):
         return "The reader of our output is gone", "", FAILED
-    if isinstance(error, psycopg.OperationalError) or type(error).__module__.startswith("django.db"):
+    if type(error).__name__ == "OperationalError" or type(error).__module__.startswith("django.db"):
         return "The database does not answer, or broke off", "See `gantry doctor`; --debug shows the error", FAILED
     if type(error).__module__.split(".")[0] in {"gantry", "dimse"} and str(error):
         # A mistake of the person is a ValueError too in our rooms.

@@ -18,7 +18,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-out = Console(highlight=False)
+#: Into a file or pipe tables are as wide as they need.
+_WIDE = 400
+_UID_WIDTH = 22
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True, highlight=False)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")]
@@ -66,7 +69,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     """A table on stdout, or the words for an empty one on stderr."""
     table = Table(title=title or None, title_justify="left")
     for column in columns:
-        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
+        least = _UID_WIDTH if "UID" in column or column == "SOP instance" else None
+        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold", min_width=least)
     count = 0
     for row in rows:
         table.add_row(*[text(value) for value in row])

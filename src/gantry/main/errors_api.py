@@ -10,6 +10,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
@@ -95,8 +96,9 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     # Frames without values, and no message: those of a database driver quote the row.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s in %s\n%s", type(error).__name__, getattr(request.resolver_match, "route", "?"), frames)
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    places = " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    log.error("%s in %s [%s]", type(error).__name__, getattr(request.resolver_match, "route", "?"), places)
     return response(500)
 
 

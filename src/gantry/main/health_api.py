@@ -13,7 +13,7 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import Field
@@ -124,7 +124,7 @@ def live(request: HttpRequest) -> dict[str, str]:
     "/health/ready", auth=anyone("A load balancer has no account; details are for system.view only"),
     response={200: Ready, 503: Ready}, summary="Can this instance work?",
 )  # fmt: skip
-def ready(request: HttpRequest) -> tuple[int, dict[str, Any]]:
+def ready(request: HttpRequest) -> Status[dict[str, Any]]:
     """200 when everything it needs is there, otherwise 503; who may see details gets the list of checks."""
     checks = [check() for check in CHECKS]
     fine = all(check.ok for check in checks)
@@ -133,7 +133,7 @@ def ready(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     except DatabaseError:
         details = False
     answer = {"status": "ready" if fine else "not_ready", "checks": checks if details else None}
-    return (200 if fine else 503), answer
+    return Status(200 if fine else 503, answer)
 
 
 @router.get("/metrics", auth=may("metrics.view"), summary="Prometheus metrics", url_name="metrics")

@@ -15,7 +15,7 @@ from gantry import config as settings
 from gantry.config import Config
 from gantry.main import home as homes
 from gantry.main import logs, session
-from gantry.main.child import Child, die_with_supervisor
+from gantry.main.child import Child, die_with_parent
 
 log = logging.getLogger("gantry")
 
@@ -53,7 +53,7 @@ def receiver(config: Config, slot: str) -> int:
 
 
 def _set_up(config: Config, process: str) -> None:
-    die_with_supervisor()
+    die_with_parent()
     settings.use(config)
     home = homes.open_home(Path(config.home))
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(home.run / "metrics"))
@@ -72,7 +72,7 @@ class _Companion:
     def __init__(self, config: Config) -> None:
         home = homes.open_home(Path(config.home))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GANTRY_")}
-        environment |= settings.as_variables(config)
+        environment |= {**settings.as_variables(config), "GANTRY_PARENT": str(os.getpid())}
         self._child = Child("indexer", [sys.executable, "-m", "gantry.main.cli", "serve", "indexer"], environment, home.run, 20.0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._tend, name="indexer-companion", daemon=True)

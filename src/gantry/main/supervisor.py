@@ -160,7 +160,8 @@ class Supervisor:
         own = {name: value for name, value in os.environ.items() if not name.startswith("GANTRY_")}
         own |= settings.as_variables(self.config)
         own["GANTRY_DATABASE_URL"] = os.environ["GANTRY_DATABASE_URL"]
-        own["GANTRY_SUPERVISED"] = str(os.getpid())
+        own["GANTRY_SUPERVISED"] = "1"
+        own["GANTRY_PARENT"] = str(os.getpid())
         own["PROMETHEUS_MULTIPROC_DIR"] = str(self.home.run / "metrics")
         if os.environ.get("GANTRY_CONFIG"):
             own["GANTRY_CONFIG"] = os.environ["GANTRY_CONFIG"]
@@ -232,12 +233,14 @@ class Supervisor:
         """Stop all in order: web, receivers, indexer, worker, PostgreSQL. `hurry`: one second each."""
         self._stopping.set()
         for kind in STOP_SECONDS:
+            began = time.monotonic()
             group = [child for child in self.children if child.name.split("-")[0] == kind]
             for child in group:
                 child.ask_to_stop()
             for child in group:
                 if not child.stopped(1.0 if hurry else None):
                     log.error("%s did not stop in time and was killed", child.name)
+            log.info("%s stopped after %.1f s", kind, time.monotonic() - began)
         self.children = []
         if self._listener is not None:
             self._listener.close()

@@ -8,13 +8,16 @@ import time
 from types import FrameType
 
 from gantry.config import Config, split_address
-from gantry.main import cli_output, home as homes, logs
+from gantry.main import cli_output, logs
+from gantry.main import home as homes
+from gantry.main.child import die_with_parent
 from gantry.main.supervisor import Supervisor
 
 
 def up(config: Config) -> int:
     """Run until Ctrl-C or SIGTERM; gives the exit status. Raises SetupError."""
     began = time.monotonic()
+    die_with_parent()
     if complaint := homes.clock_complaint():
         cli_output.note(f"Warning: {complaint}. Set the clock (timedatectl), then restart.")
     supervisor = Supervisor(config)
@@ -44,7 +47,7 @@ def up(config: Config) -> int:
 def _welcome(supervisor: Supervisor, seconds: float) -> None:
     config = supervisor.config
     console = cli_output.err
-    console.print(f"Gantry runs since {seconds:.1f} s. Home: {cli_output.text(supervisor.home.path)}", soft_wrap=True)
+    console.print(f"Gantry is up after {seconds:.1f} s. Home: {cli_output.text(supervisor.home.path)}", soft_wrap=True)
     console.print(f"  web    http://{cli_output.text(config.http)}/")
     console.print(f"  DICOM  {cli_output.text(config.aet)}@{cli_output.text(config.dicom)}")
     hosts = {split_address(address)[0] for address in (config.http, config.dicom)}

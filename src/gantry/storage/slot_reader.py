@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -19,6 +21,7 @@ from gantry.storage.slots import SlotLock, live_run
 from gantry.storage.spool_names import IncomingName
 from gantry.storage.spooled import (
     AssociationEnded,
+    Position,
     RunEnded,
     RunStarted,
     SpooledObject,
@@ -35,6 +38,7 @@ _FREE_KEPT = 2
 _RELIST_TRIES = 5
 _Order = tuple[int, int]
 _Placed = tuple[_Order, SpoolEvent]
+_LAST: _Order = (sys.maxsize, 0)
 
 
 @dataclass(slots=True)
@@ -66,11 +70,18 @@ class SlotReader:
     end_told: bool = False
     #: Segments with damage: where the last whole record ends -> the end of the segment.
     passed_over: dict[str, tuple[int, int]] = field(default_factory=dict)
+    #: Names of files that were given and not released.
+    given: set[str] = field(default_factory=set)
+    #: Ends of associations that are told again, behind files that are given again.
+    retold: deque[_Placed] = field(default_factory=deque)
+    listed: bool = False
 
     def pending(self, positions: Mapping[str, int], budget: Budget) -> list[SpoolEvent]:
         """The next events of this slot, within `budget`."""
         self._look_at_writer()
         records, all_read = self._read_journal(positions, budget)
+        if not records and not all_read:
+            return []
         if self.files:
             # Files of an earlier listing go on, but not past an event: whether something that was complete
             # before the event is missing in that listing, only a new one can tell.
@@ -79,7 +90,7 @@ class SlotReader:
                 return found
         # Listed after the journal was read: a file that was complete before its association ended is seen,
         # and comes before that end.
-        self.files = deque(self._list_incoming())
+        self._list_again(positions)
         found = self._merge(records, None, budget)
         if found or not all_read:
             self.idle_since = None
@@ -146,8 +157,13 @@ class SlotReader:
             for record in reader.records(start):
                 last = record.end
                 yield record
+            key = self.position_key(segment)
             if reader.skipped and segment.end is not None:
-                self.passed_over[self.position_key(segment)] = (last, segment.end)
+                if key not in self.passed_over:
+                    log.error(
+                        "slot %s: %d places of a journal segment are damaged", self.paths.name, reader.skipped
+                    )
+                self.passed_over[key] = (last, segment.end)
         finally:
             reader.close()
 
@@ -167,7 +183,7 @@ class SlotReader:
                 record.payload,
             )
         if record.kind == KIND_ASSOCIATION_ENDED:
-            return AssociationEnded(slot, UUID(bytes=bytes(record.payload)), position)
+            return self._ended(record, position)
         if record.kind == KIND_RUN_STARTED:
             return RunStarted(slot, f"{slot}/{bytes(record.payload).decode('ascii')}", position)
         raise StorageFailed("the journal holds a record of a kind this version does not know")
@@ -180,17 +196,48 @@ class SlotReader:
         parsed = ((IncomingName.parse(name), name) for name in names)
         return sorted(((name.run, name.order), text) for name, text in parsed if name is not None)
 
+    def _list_again(self, positions: Mapping[str, int]) -> None:
+        self.files = deque(self._list_incoming())
+        again = [place for place, name in self.files if not self.listed or name in self.given]
+        self.listed = True
+        if again:
+            # Their batch was committed, or not, and never released. If it was, the end of their association
+            # was read with it: whoever opens the association once more must hear of its end once more.
+            self.retold = deque(self._ends_before(positions, again[0]))
+
+    def _ends_before(self, positions: Mapping[str, int], first: _Order) -> Iterator[_Placed]:
+        """Ends of associations that are behind `first` in the order and before `positions`."""
+        with contextlib.suppress(FileNotFoundError):
+            for segment in self._segments():
+                done = positions.get(self.position_key(segment), 0)
+                for record in self._read_segment(segment, 0) if done and segment.run >= first[0] else ():
+                    if record.end > done:
+                        break
+                    place = (segment.run, record.order)
+                    if record.kind == KIND_ASSOCIATION_ENDED and place > first:
+                        yield place, self._ended(record, None)
+
+    def _ended(self, record: Record, position: Position | None) -> AssociationEnded:
+        return AssociationEnded(self.paths.name, UUID(bytes=bytes(record.payload)), position)
+
+    def released(self, obj: SpooledObject) -> None:
+        self.given.discard(os.path.basename(obj.path))
+
     def _merge(self, records: list[_Placed], before: _Order | None, budget: Budget) -> list[SpoolEvent]:
         events: list[SpoolEvent] = []
         waiting = deque(records)
         while not budget.empty:
-            file_next = bool(self.files) and (before is None or self.files[0][0] < before)
-            if file_next and (not waiting or self.files[0][0] < waiting[0][0]):
-                event: SpoolEvent | None = self._file(self.files.popleft()[1])
-            elif waiting:
-                event = waiting.popleft()[1]
-            else:
+            event: SpoolEvent | None
+            file = self.files[0][0] if self.files and (before is None or self.files[0][0] < before) else _LAST
+            record = waiting[0][0] if waiting else _LAST
+            end = self.retold[0][0] if self.retold else _LAST
+            first = min(file, record, end)
+            if first == _LAST:
                 break
+            if first == file:
+                event = self._file(self.files.popleft()[1])
+            else:
+                event = (waiting if first == record else self.retold).popleft()[1]
             if event is not None:
                 in_memory = (
                     event.size if isinstance(event, SpooledObject) and event.payload is not None else 0
@@ -220,6 +267,7 @@ class SlotReader:
         except FileNotFoundError:
             return None  # released meanwhile, or given up by its writer
         key = f"{self.paths.name}/{name}"
+        self.given.add(name)
         return SpooledObject(
             self.paths.name, key, "file", size, parsed.dataset_offset, parsed.sha256, None, None, path
         )

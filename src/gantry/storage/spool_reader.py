@@ -89,6 +89,8 @@ class SpoolReader:
         try:
             for obj in done:
                 if obj.kind == "file":
+                    if obj.slot in self._slots:
+                        self._slots[obj.slot].released(obj)
                     for path in (obj.path, sidecar_name(obj.path)):
                         with contextlib.suppress(FileNotFoundError):
                             os.unlink(path)

@@ -51,6 +51,8 @@ class SpoolWriter:
 
         Raises SlotBusy, StorageFull, StorageFailed.
         """
+        if self._slot is not None:
+            raise SlotBusy("this writer is open already")
         try:
             if not self._lock.take(_PATIENCE_SECONDS):
                 raise SlotBusy("another process writes into this slot")

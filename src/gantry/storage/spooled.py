@@ -86,11 +86,14 @@ class SpooledObject:
 
 @dataclass(frozen=True, slots=True)
 class AssociationEnded:
-    """All objects of this association have been given before."""
+    """All objects of this association have been given before.
+
+    `position` is None when it is told again, behind objects that are given again.
+    """
 
     slot: str
     association_id: UUID
-    position: Position
+    position: Position | None
 
 
 @dataclass(frozen=True, slots=True)

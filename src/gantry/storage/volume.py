@@ -11,7 +11,6 @@ from gantry.storage.errors import StorageFull
 
 #: Free space is looked up again after this many seconds, or after this many bytes were written.
 _CACHED_SECONDS = 1.0
-_CACHED_WHILE_FULL_SECONDS = 0.1
 _CACHED_BYTES = 32 << 20
 
 
@@ -31,35 +30,43 @@ class Space:
         self._reserve = reserve_bytes
         self._lock = threading.Lock()
         self._free = 0
-        self._ask_again = 0.0
+        self._look_again = 0.0
         self._spent = 0
 
     def check(self, wanted: int = 0) -> None:
         """Raise StorageFull when `wanted` more bytes would touch the reserve."""
-        if self.available() < wanted or (self._reserve and self.available() <= 0):
-            raise StorageFull("free space is below the reserve")
+        # No is said only after a fresh look: when space returns, the next object gets it.
+        if self._is_short(wanted):
+            self._look()
+            if self._is_short(wanted):
+                raise StorageFull("free space is below the reserve")
+
+    def _is_short(self, wanted: int) -> bool:
+        available = self.available()
+        return available < wanted or (self._reserve > 0 and available <= 0)
 
     def available(self) -> int:
         """Bytes above the reserve, at most about a second old; may be negative."""
-        now = time.monotonic()
-        if now >= self._ask_again or self._spent > _CACHED_BYTES:
-            with self._lock:
-                self._free = free_bytes(self._path)
-                self._spent = 0
-                full = self._free <= self._reserve
-                self._ask_again = now + (_CACHED_WHILE_FULL_SECONDS if full else _CACHED_SECONDS)
+        if time.monotonic() >= self._look_again or self._spent > _CACHED_BYTES:
+            self._look()
         return self._free - self._spent - self._reserve
+
+    def _look(self) -> None:
+        with self._lock:
+            self._free = free_bytes(self._path)
+            self._spent = 0
+            self._look_again = time.monotonic() + _CACHED_SECONDS
 
     def spend_quietly(self, count: int) -> None:
         """Note that `count` bytes were written."""
-        # A lost update of this counter by another thread only makes the next look-up a little later.
+        # A lost update of this counter by another thread only makes the next look a little later.
         self._spent += count
 
     def spend(self, count: int) -> None:
-        """Note that `count` bytes were written; StorageFull when they have reached the reserve."""
+        """Note that `count` bytes are written; StorageFull when the reserve is reached."""
         self._spent += count
-        if self._reserve and self.available() <= 0:
-            raise StorageFull("free space is below the reserve")
+        if self._reserve:
+            self.check()
 
 
 def sync_path(path: str, *, data_only: bool = False) -> None:

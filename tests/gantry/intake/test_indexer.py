@@ -146,14 +146,15 @@ def test_the_database_goes_away_in_the_middle(spool: Spool, home: Path, make_ind
     stop = threading.Event()
     thread = threading.Thread(target=indexer.run, args=(stop,))
     thread.start()
+    killed = 0
     try:
         for number in range(1, 201):
             spool.send(ct(number))
             if number % 40 == 0:
-                connection.execute(
+                killed += connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'gantry'"
-                )
+                ).rowcount
         deadline = time.monotonic() + 20
         while Version.objects.count() < 200 and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -161,6 +162,7 @@ def test_the_database_goes_away_in_the_middle(spool: Spool, home: Path, make_ind
         stop.set()
         thread.join(10)
     assert not thread.is_alive()
+    assert killed > 0
     assert Version.objects.count() == Instance.objects.count() == 200
     assert sum(fact.payload["instances"] for fact in Fact.objects.filter(kind="Arrived")) == 200
     assert len(stored_files(home)) == 200

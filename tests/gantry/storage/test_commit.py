@@ -22,7 +22,8 @@ from .spool_maker import DIGEST_AT, PREFIX, as_stored, data, events, objects, st
 
 LIMIT = incoming_module.JOURNAL_LIMIT
 SIZES = [
-    0, 1, 4096, LIMIT - len(PREFIX), LIMIT - len(PREFIX) + 1, 300_001, LARGE_BYTES - len(PREFIX), LARGE_BYTES - len(PREFIX) + 1,
+    0, 1, 4096, LIMIT - len(PREFIX), LIMIT - len(PREFIX) + 1, 300_001,
+    LARGE_BYTES - len(PREFIX), LARGE_BYTES - len(PREFIX) + 1,
     2 * LARGE_BYTES - len(PREFIX), 2 * LARGE_BYTES - len(PREFIX) + 4097, 5_000_003,
 ]  # fmt: skip
 

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gantry.storage import SpoolReader
+from gantry.storage import RunEnded, SpoolReader, SpoolWriter
+from gantry.storage.errors import StorageFailed
 from gantry.storage.records import SegmentName
-from gantry.storage.slots import SlotLock
 
 from .conftest import OpenWriter
 from .spool_maker import advance, as_stored, data, drain, events, objects, store, whole
@@ -79,17 +79,11 @@ def _journal(home: Path) -> Path:
     return path
 
 
-def _die(writer_lock: SlotLock) -> None:
-    writer_lock.release()
-
-
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 3 * 5200), noise=st.binary(min_size=0, max_size=200))
 def test_a_torn_tail_ends_the_journal(
     tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
 ) -> None:
-    from gantry.storage import SpoolWriter
-
     home = tmp_path_factory.mktemp("torn")
     writer = SpoolWriter(home, "r0", durability="os", reserve_bytes=0)
     writer.open()
@@ -103,7 +97,6 @@ def test_a_torn_tail_ends_the_journal(
         with open(path, "r+b") as file:  # zeros and noise from `cut` on, as unwritten blocks would be
             file.seek(cut)
             file.write((noise + bytes(4 * 5200))[: 4 * 5200])
-        time.sleep(0)
     with SpoolReader(home) as reader:
         found = [whole(obj) for obj in objects(events(reader))]
     whole_before_cut = sum(end <= cut for end in ends)
@@ -129,7 +122,7 @@ def test_a_hole_does_not_hide_what_comes_behind_it(open_writer: OpenWriter, home
         assert [obj.sha256 for obj in objects(found)] == [digests[0], *digests[2:]]
         advance(positions, found)
         assert reader.release(objects(found), positions) == list(positions)
-        assert events(reader, positions)[:1] in ([], events(reader, positions)[:1])
+        assert events(reader, positions) == [RunEnded("r0")]
     names = [path.name for path in (home / "spool/r0/journal").iterdir()]
     assert any(name.startswith("damaged-") for name in names), "a damaged segment is kept for people"
 
@@ -159,7 +152,7 @@ def test_a_file_torn_by_power_loss_is_never_given(open_writer: OpenWriter, home:
     writer = open_writer()
     store(writer, data(400_000, 1))
     good = store(writer, data(400_000, 2))
-    torn = sorted((home / "spool/r0/incoming").iterdir())[0]
+    torn = min((home / "spool/r0/incoming").iterdir())
     with SpoolReader(home) as reader:
         assert len(objects(events(reader))) == 2, "the writer lives: its files are whole by construction"
     writer.close()
@@ -174,8 +167,6 @@ def test_a_file_torn_by_power_loss_is_never_given(open_writer: OpenWriter, home:
 def test_a_failed_sync_is_not_tried_again(
     open_writer: OpenWriter, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gantry.storage.errors import StorageFailed
-
     writer = open_writer()
     kept = [store(writer, data(3_000, 1))]
     real, failures = os.fdatasync, [True]

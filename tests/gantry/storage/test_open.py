@@ -24,6 +24,10 @@ def test_two_writers_never_share_a_slot(open_writer: OpenWriter, monkeypatch: py
     first = open_writer()
     with pytest.raises(SlotBusy):
         open_writer()
+    with pytest.raises(SlotBusy):
+        first.open()
+    with pytest.raises(SlotBusy):
+        open_writer()
     store(first, b"still fine")
     first.close()
     store(open_writer(), b"free again")
