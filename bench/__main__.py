@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import table
-from bench.machine import REPOSITORY, note
+from bench.machine import REPOSITORY, end_cleanly, note
 
 SCRIPTS = ("receive", "forward", "nagle", "startup")
 RESULTS = Path(__file__).parent / "results"
@@ -35,17 +35,17 @@ _TRY = {
 def _run(name: str, rounds: int, extra: list[str], work: str) -> dict[str, Any] | None:
     """One script in a process of its own, so that the memory it holds is given back."""
     command = [sys.executable, "-m", f"bench.{name}", "--rounds", str(rounds), *extra]
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=REPOSITORY,
-        env={**os.environ, "BENCH_WORK": work},
-        check=False,
-    )
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
-        note(f"{name}: ended with {done.returncode} and no result")
+    environment = {**os.environ, "BENCH_WORK": work}
+    script = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=environment)
+    try:
+        output, _ = script.communicate()
+    except BaseException:
+        script.terminate()  # it stops its servers; a kill would leave them
+        script.wait(timeout=120)
+        raise
+    lines = output.strip().splitlines()
+    if script.returncode != 0 or not lines:
+        note(f"{name}: ended with {script.returncode} and no result")
         return None
     result: dict[str, Any] = json.loads(lines[-1])
     return result
@@ -62,6 +62,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Run, write, render. Exit 1 when a script gave nothing."""
     options = _arguments()
+    end_cleanly()
     path = RESULTS / ("try.json" if options.attempt else "latest.json")
     RESULTS.mkdir(exist_ok=True)
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

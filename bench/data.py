@@ -202,11 +202,7 @@ def _pixel_module(plan: Plan) -> list[tuple[int, str, str | bytes]]:
 def _header(plan: Plan, number: int) -> bytes:
     series = number * plan.series // plan.instances
     elements = [(tag, element(tag, vr, value)) for tag, vr, value in _identity(plan, number, series)]
-    code = (
-        element(0x00080100, "SH", "T-D3000")
-        + element(0x00080102, "SH", "SRT")
-        + element(0x00080104, "LO", "Chest")
-    )
+    code = element(0x00080100, "SH", "T-D3000") + element(0x00080102, "SH", "SRT") + element(0x00080104, "LO", "Chest")
     elements.append((0x00081032, _sequence(0x00081032, [code])))
     if plan.frames > 1:
         elements.append((0x00181063, element(0x00181063, "DS", "40")))
@@ -262,9 +258,7 @@ def _scaled(plan: Plan, scale: float) -> Plan:
 
 def cache_folder() -> Path:
     """BENCH_DATA, or a folder of our own under the system's temporary one."""
-    return Path(
-        os.environ.get("BENCH_DATA") or Path(tempfile.gettempdir()) / f"gantry-bench-data-{os.getuid()}"
-    )
+    return Path(os.environ.get("BENCH_DATA") or Path(tempfile.gettempdir()) / f"gantry-bench-data-{os.getuid()}")
 
 
 def load(name: str, scale: float = 1.0) -> DataSet:
@@ -277,10 +271,7 @@ def load(name: str, scale: float = 1.0) -> DataSet:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         noise = random.Random(f"gantry {plan.name}").randbytes(plan.rows * plan.columns * 2 + (1 << 20))
-        items = [
-            _write_one(folder / f"IM{number:06d}.dcm", plan, number, noise)
-            for number in range(plan.instances)
-        ]
+        items = [_write_one(folder / f"IM{number:06d}.dcm", plan, number, noise) for number in range(plan.instances)]
         fresh = index.with_suffix(".json.part")
         fresh.write_text(json.dumps([asdict(item) for item in items]), encoding="utf-8")
         fresh.replace(index)

@@ -62,9 +62,7 @@ def serve(port: int, *, quick_ack: bool) -> None:
         def echo(self, association: AssociationInfo) -> int:
             return 0
 
-        def store(
-            self, association: AssociationInfo, command: StoreRequest, context: AcceptedContext
-        ) -> Nowhere:
+        def store(self, association: AssociationInfo, command: StoreRequest, context: AcceptedContext) -> Nowhere:
             return Nowhere()
 
         def association_ended(self, association: AssociationInfo, how: str) -> None:

@@ -89,14 +89,10 @@ class Loaded:
 Vector = list[bytes | memoryview]
 
 
-def _vectors(
-    loaded: Loaded, numbers: Sequence[int], max_pdu: int, sop_context: dict[str, int]
-) -> list[Vector]:
+def _vectors(loaded: Loaded, numbers: Sequence[int], max_pdu: int, sop_context: dict[str, int]) -> list[Vector]:
     """For each instance the pieces that go out: command PDU, then header and fragment in turn."""
     room = (max_pdu or 131072) - 6
-    full = {
-        number: wire.pdata_header(number, room, command=False, last=False) for number in sop_context.values()
-    }
+    full = {number: wire.pdata_header(number, room, command=False, last=False) for number in sop_context.values()}
     vectors = []
     for message, number in enumerate(numbers, start=1):
         item, view = loaded.dataset.items[number], loaded.views[number]
@@ -165,9 +161,7 @@ def _association(order: _Order, talk: Connection) -> None:
             status = wire.read_response(sock).get(0x0900, b"")
             latencies.append(clock() - begun)
             if status != b"\0\0":
-                raise wire.WireError(
-                    f"status {int.from_bytes(status, 'little'):04X} at instance {len(latencies)}"
-                )
+                raise wire.WireError(f"status {int.from_bytes(status, 'little'):04X} at instance {len(latencies)}")
         report["last_at"] = clock()
         report["cpu"] = time.process_time() - cpu
     except (OSError, wire.WireError, EOFError) as error:
@@ -196,9 +190,7 @@ def _collect(talks: list[Connection], orders: list[_Order], sent: Sent, until: f
         latencies = report["latencies"]
         sent.latencies += latencies
         sent.instances += len(latencies)
-        sent.dataset_bytes += sum(
-            order.loaded.views[number].nbytes for number in order.numbers[: len(latencies)]
-        )
+        sent.dataset_bytes += sum(order.loaded.views[number].nbytes for number in order.numbers[: len(latencies)])
         sent.last_at = max(sent.last_at, report.get("last_at", 0.0))
         sent.cpu_seconds += report.get("cpu", 0.0)
 
@@ -277,9 +269,7 @@ def main() -> None:
     parser.add_argument("--called", default="ANY-SCP")
     arguments = parser.parse_args()
     loaded = Loaded(load(arguments.set, arguments.scale))
-    result = send(
-        (arguments.host, arguments.port), loaded, associations=arguments.associations, called=arguments.called
-    )
+    result = send((arguments.host, arguments.port), loaded, associations=arguments.associations, called=arguments.called)
     print(json.dumps({"set": arguments.set, "pid": os.getpid(), **result.row()}))
     raise SystemExit(1 if result.errors else 0)
 

@@ -27,9 +27,7 @@ from types import TracebackType
 
 from bench import wire
 
-_SLOT = struct.Struct(
-    "<QQQdd"
-)  # instances, data set bytes, associations, first association at, last answer at
+_SLOT = struct.Struct("<QQQdd")  # instances, data set bytes, associations, first association at, last answer at
 _BUFFER = 1 << 20
 
 
@@ -57,9 +55,7 @@ class _Slot:
         self._at = number * _SLOT.size
         self._lock = threading.Lock()
 
-    def add(
-        self, *, instances: int = 0, dataset_bytes: int = 0, associations: int = 0, opened_at: float = 0.0
-    ) -> None:
+    def add(self, *, instances: int = 0, dataset_bytes: int = 0, associations: int = 0, opened_at: float = 0.0) -> None:
         with self._lock:
             old = _SLOT.unpack_from(self._memory, self._at)
             first = old[3] or opened_at
@@ -225,9 +221,7 @@ class FastSink:
             self._processes.append(process)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for process in self._processes:
             process.kill()
             process.join()
@@ -282,11 +276,7 @@ def main() -> None:
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
         counts = sink.counts()
-        print(
-            json.dumps(
-                {"instances": counts.instances, "bytes": counts.dataset_bytes, "seconds": counts.seconds}
-            )
-        )
+        print(json.dumps({"instances": counts.instances, "bytes": counts.dataset_bytes, "seconds": counts.seconds}))
 
 
 if __name__ == "__main__":

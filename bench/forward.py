@@ -22,7 +22,7 @@ from typing import Any
 
 from bench import data, ours, summary
 from bench.fastsink import FastSink
-from bench.machine import WARM_MB, Workplace, dcmtk, note, report, warm_memory
+from bench.machine import WARM_MB, Workplace, dcmtk, end_cleanly, note, report, warm_memory
 from bench.ours import Gantry
 from bench.peers import PeerError
 
@@ -69,9 +69,7 @@ def _result(count: int, size: int, seconds: float) -> Row:
     }
 
 
-def _program(
-    name: str, folder: Path, dataset: data.DataSet, sink: FastSink, options: argparse.Namespace
-) -> Row:
+def _program(name: str, folder: Path, dataset: data.DataSet, sink: FastSink, options: argparse.Namespace) -> Row:
     make, variables = PROGRAMS[name]
     environment = ours.environment({"GANTRY_HOME": str(folder / "h"), **variables})
     command = make(sink.port, dataset.folder)
@@ -121,9 +119,7 @@ def _ledger(folder: Path, dataset: data.DataSet, sink: FastSink, options: argpar
                 if confirmed == count:
                     break
                 if failed or time.monotonic() > until:
-                    raise PeerError(
-                        f"{ordered} ordered, {confirmed} confirmed, {failed} failed of {count}; {peer.log()}"
-                    )
+                    raise PeerError(f"{ordered} ordered, {confirmed} confirmed, {failed} failed of {count}; {peer.log()}")
                 time.sleep(0.05)
         row = _result(count, dataset.dataset_bytes, float(seconds))
         row["since_settled_s"] = round(float(settled or 0), 4)
@@ -170,15 +166,14 @@ def run(name: str, case: str, folder: Path, options: argparse.Namespace) -> Row:
 
 def main() -> None:
     """All cases, all rounds, one JSON line."""
+    end_cleanly()
     parser = argparse.ArgumentParser(description="Measure sending.")
     parser.add_argument("--only", default=",".join(CASES))
     parser.add_argument("--peers", default=",".join((*PROGRAMS, "gantry-ledger")))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--limit", type=float, default=180.0, help="seconds one run may take")
-    parser.add_argument(
-        "--digests", action="store_true", help="the sink hashes: checks our bytes, slows everybody"
-    )
+    parser.add_argument("--digests", action="store_true", help="the sink hashes: checks our bytes, slows everybody")
     parser.add_argument("--warm-mb", type=int, default=WARM_MB)
     options = parser.parse_args()
     os.environ.pop("TCP_NODELAY", None)

@@ -10,6 +10,7 @@ import mmap
 import os
 import platform
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -46,9 +47,7 @@ class Workplace:
     def __enter__(self) -> Workplace:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._mine and not os.environ.get("BENCH_KEEP"):
             shutil.rmtree(self.root, ignore_errors=True)
 
@@ -96,9 +95,7 @@ def free_port() -> int:
 def busy_seconds() -> float:
     """CPU seconds of the whole machine so far: user, nice, system, interrupts, stolen by the host."""
     with open("/proc/stat", encoding="ascii") as file:
-        user, nice, system, _, _, irq, softirq, steal, *_ = (
-            int(word) for word in file.readline().split()[1:]
-        )
+        user, nice, system, _, _, irq, softirq, steal, *_ = (int(word) for word in file.readline().split()[1:])
     return (user + nice + system + irq + softirq + steal) / _TICK
 
 
@@ -120,12 +117,7 @@ def dcmtk(name: str) -> str:
     folders = [os.environ.get("DCMTK_BIN", ""), *os.environ.get("PATH", "").split(os.pathsep), "/usr/bin"]
     for folder in folders:
         path = Path(folder) / name
-        if (
-            folder
-            and path.is_file()
-            and os.access(path, os.X_OK)
-            and "dcmtk" in _first_line([str(path), "--version"])
-        ):
+        if folder and path.is_file() and os.access(path, os.X_OK) and "dcmtk" in _first_line([str(path), "--version"]):
             return str(path)
     raise FileNotFoundError(f"DCMTK's {name} is not in PATH; install dcmtk or set DCMTK_BIN")
 
@@ -179,6 +171,15 @@ def report(bench: str, arguments: argparse.Namespace, **parts: object) -> None:
     options = {key: str(value) for key, value in vars(arguments).items()}
     line = {"bench": bench, "finished": started, "options": options, "machine": describe(), **parts}
     print(json.dumps(line), flush=True)
+
+
+def end_cleanly() -> None:
+    """Make SIGTERM an ordinary end of the script, so that it stops its servers and removes its folders."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def note(text: str) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from bench import data, summary
 from bench.engine import Engine
 from bench.fastsink import FastSink
-from bench.machine import WARM_MB, Workplace, dcmtk, note, report, warm_memory
+from bench.machine import WARM_MB, Workplace, dcmtk, end_cleanly, note, report, warm_memory
 from bench.ours import OURS
 from bench.peers import PEERS, PeerError, Storescp
 
@@ -102,6 +102,7 @@ def _run(name: str, folder: Path, dataset: data.DataSet, options: argparse.Names
 
 def main() -> None:
     """All receivers in turns, one JSON line."""
+    end_cleanly()
     parser = argparse.ArgumentParser(description="Measure what Nagle costs a stock storescu.")
     parser.add_argument("--instances", type=int, default=100, help="CT of 527 KB; 100 take storescp 5 s")
     parser.add_argument("--rounds", type=int, default=3)

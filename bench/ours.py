@@ -133,9 +133,7 @@ class Gantry(Peer):
             if now_there >= count:
                 return round(lag, 4)
             if lag > seconds:
-                raise PeerError(
-                    f"{self.name}: {now_there} of {count} indexed after {seconds:.0f} s; {self.log()}"
-                )
+                raise PeerError(f"{self.name}: {now_there} of {count} indexed after {seconds:.0f} s; {self.log()}")
             time.sleep(0.005)
 
     def newest(self) -> int:
@@ -151,11 +149,7 @@ class Gantry(Peer):
         """What is wrong with a sample: digests in the index, and for some the bytes on the disk."""
         chosen = {item.sop_instance: item for item in items[:: max(1, len(items) // sample)]}
         rows = self.query(_SAMPLE, (list(chosen),))
-        wrong = (
-            []
-            if len(rows) == len(chosen)
-            else [f"{len(chosen) - len(rows)} of the sample are not in the index"]
-        )
+        wrong = [] if len(rows) == len(chosen) else [f"{len(chosen) - len(rows)} of the sample are not in the index"]
         for number, (name, digest, path, offset, size) in enumerate(rows):
             if bytes(digest).hex() != chosen[name].sha256:
                 wrong.append(f"digest in the index differs for {name}")
@@ -170,13 +164,9 @@ class Gantry(Peer):
     def cli(self, *words: str, seconds: float = 300.0) -> Any:
         """Run `gantry ... --json` on this home and read its answer. PeerError when it fails."""
         command = [*_GANTRY, *words, "--json"]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=self.environment(), timeout=seconds, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environment(), timeout=seconds, check=False)
         if done.returncode != 0:
-            raise PeerError(
-                f"gantry {' '.join(words)}: exit {done.returncode}: {done.stdout[-500:]}{done.stderr[-1000:]}"
-            )
+            raise PeerError(f"gantry {' '.join(words)}: exit {done.returncode}: {done.stdout[-500:]}{done.stderr[-1000:]}")
         return json.loads(done.stdout) if done.stdout.strip() else None
 
 

@@ -122,18 +122,14 @@ class Peer:
         self._process.wait()
         self._process = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
 
 class Storescp(Peer):
     """DCMTK storescp with the given options."""
 
-    def __init__(
-        self, name: str, folder: Path, *options: str, variables: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, name: str, folder: Path, *options: str, variables: dict[str, str] | None = None) -> None:
         super().__init__(name, folder)
         self._options, self._variables = options, variables or {}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import data, fastscu, summary
-from bench.machine import NOISY_CORES, WARM_MB, Outside, Workplace, note, report, warm_memory
+from bench.machine import NOISY_CORES, WARM_MB, Outside, Workplace, end_cleanly, note, report, warm_memory
 from bench.ours import OURS, Gantry
 from bench.peers import PEERS, Peer, PeerError
 
@@ -38,9 +38,7 @@ def _prelude(peer: Peer, prelude: fastscu.Loaded) -> None:
         peer.wait_indexed(len(prelude.views), sent.last_at)
 
 
-def _timed(
-    peer: Peer, loaded: fastscu.Loaded, associations: int, options: argparse.Namespace
-) -> dict[str, Any]:
+def _timed(peer: Peer, loaded: fastscu.Loaded, associations: int, options: argparse.Namespace) -> dict[str, Any]:
     """The measured part: send, and for Gantry wait for the index, under the eyes of Watch."""
     count = len(loaded.views)
     before = peer.stored() or 0
@@ -106,6 +104,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     """All workloads, all rounds, one JSON line."""
+    end_cleanly()
     options = _arguments()
     peers = options.peers.split(",")
     rows: list[dict[str, Any]] = []

@@ -16,16 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import summary
-from bench.machine import REPOSITORY, Workplace, note, report
+from bench.machine import REPOSITORY, Workplace, end_cleanly, note, report
 
 
 def _environment(cache: Path | None) -> dict[str, str]:
     left_out = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "MAKEFLAGS", "MAKELEVEL")
-    clean = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in left_out and not key.startswith("GANTRY_")
-    }
+    clean = {key: value for key, value in os.environ.items() if key not in left_out and not key.startswith("GANTRY_")}
     virtual = os.environ.get("VIRTUAL_ENV")
     if virtual:  # the clone makes its own
         inside = os.path.join(virtual, "bin")
@@ -39,9 +35,7 @@ def _environment(cache: Path | None) -> dict[str, str]:
     return clean
 
 
-def _step(
-    command: list[str], folder: Path, environment: dict[str, str], options: argparse.Namespace
-) -> float:
+def _step(command: list[str], folder: Path, environment: dict[str, str], options: argparse.Namespace) -> float:
     begun = time.perf_counter()
     with (folder / "step.log").open("ab") as log:
         subprocess.run(
@@ -81,11 +75,10 @@ def run(folder: Path, *, cold: bool, options: argparse.Namespace) -> dict[str, A
 
 def main() -> None:
     """Warm rounds, cold rounds, one JSON line."""
+    end_cleanly()
     parser = argparse.ArgumentParser(description="Measure from a clean clone to the receipt.")
     parser.add_argument("--rounds", type=int, default=3, help="with the machine's package cache")
-    parser.add_argument(
-        "--cold-rounds", type=int, default=1, help="with an empty cache: downloads everything"
-    )
+    parser.add_argument("--cold-rounds", type=int, default=1, help="with an empty cache: downloads everything")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds one step may take")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []

@@ -49,10 +49,7 @@ def _error(row: Result) -> str:
 def _ratio_table(rows: Sequence[Result], case: str) -> str:
     return markdown(
         [case, "ours", "against", "ratio", "least", "most"],
-        [
-            [row.get(case, ""), row["ours"], row["against"], row["ratio"], row["min"], row["max"]]
-            for row in rows
-        ],
+        [[row.get(case, ""), row["ours"], row["against"], row["ratio"], row["min"], row["max"]] for row in rows],
     )
 
 
@@ -85,10 +82,7 @@ def _receive(result: Result) -> str:
 def _forward(result: Result) -> str:
     head = ["case", "sender", "inst/s", "MB/s", "on the wire inst/s", "MB/s", "CPU s/1000", "runs", "trouble"]
     columns = ("inst_s", "mb_s", "wire_inst_s", "wire_mb_s", "cpu_s_per_1000", "runs")
-    cells = [
-        [row["case"], row["peer"], *(row.get(column) for column in columns), _error(row)]
-        for row in result["medians"]
-    ]
+    cells = [[row["case"], row["peer"], *(row.get(column) for column in columns), _error(row)] for row in result["medians"]]
     whole, wire = (_ratio_table(result[key], "case") for key in ("ratios", "wire_ratios"))
     return "\n\n".join(
         [
@@ -106,9 +100,7 @@ def _nagle(result: Result) -> str:
 
 def _startup(result: Result) -> str:
     columns = ("clone_s", "setup_s", "demo_s", "total_s", "runs")
-    cells = [
-        [row["cache"], *(row.get(column) for column in columns), _error(row)] for row in result["medians"]
-    ]
+    cells = [[row["cache"], *(row.get(column) for column in columns), _error(row)] for row in result["medians"]]
     return markdown(["package cache", "clone s", "setup s", "demo s", "all s", "runs", "trouble"], cells)
 
 

@@ -171,14 +171,10 @@ def store_request(message_id: int, sop_class: str, sop_instance: str) -> bytes:
 def echo_request(message_id: int) -> bytes:
     """The command set of a C-ECHO-RQ."""
     uid = _uid(VERIFICATION)
-    return command_set(
-        [(0x0002, uid), (0x0100, _us(C_ECHO_RQ)), (0x0110, _us(message_id)), (0x0800, _us(NO_DATASET))]
-    )
+    return command_set([(0x0002, uid), (0x0100, _us(C_ECHO_RQ)), (0x0110, _us(message_id)), (0x0800, _us(NO_DATASET))])
 
 
-def response(
-    command: int, message_id: bytes, sop_class: bytes, sop_instance: bytes | None, status: int
-) -> bytes:
+def response(command: int, message_id: bytes, sop_class: bytes, sop_instance: bytes | None, status: int) -> bytes:
     """The command set of a C-STORE-RSP or C-ECHO-RSP; UIDs and message id as they came."""
     elements = [
         (0x0002, sop_class),
@@ -207,9 +203,7 @@ def read_command(body: bytes) -> dict[int, bytes]:
 
 def pdata_header(context: int, length: int, *, command: bool, last: bool) -> bytes:
     """The 12 bytes before a fragment of `length` bytes: one PDU with one PDV."""
-    return struct.pack(
-        ">BBIIBB", P_DATA, 0, length + 6, length + 2, context, (1 if command else 0) | (2 if last else 0)
-    )
+    return struct.pack(">BBIIBB", P_DATA, 0, length + 6, length + 2, context, (1 if command else 0) | (2 if last else 0))
 
 
 def command_pdu(context: int, command: bytes) -> bytes:
@@ -223,9 +217,7 @@ def read_response(sock: socket.socket, *, quick: bool = True) -> dict[int, bytes
     while True:
         kind, body = read_pdu(sock, quick=quick)
         if kind != P_DATA:
-            raise WireError(
-                f"PDU type {kind} where a response was awaited (7: abort, source {body[2:4].hex()})"
-            )
+            raise WireError(f"PDU type {kind} where a response was awaited (7: abort, source {body[2:4].hex()})")
         at = 0
         while at + 6 <= len(body):
             length = int.from_bytes(body[at : at + 4], "big")
@@ -264,9 +256,7 @@ def release(sock: socket.socket) -> None:
 
 def echo(address: tuple[str, int], *, called: str = "ANY-SCP", seconds: float = 5.0) -> None:
     """One C-ECHO; raises OSError or WireError when the peer is not ready."""
-    sock, negotiation = associate(
-        address, [Context(1, VERIFICATION, (IMPLICIT_LE,))], called=called, seconds=seconds
-    )
+    sock, negotiation = associate(address, [Context(1, VERIFICATION, (IMPLICIT_LE,))], called=called, seconds=seconds)
     try:
         if negotiation.contexts[0].result != 0:
             raise WireError("Verification not accepted")

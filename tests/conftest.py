@@ -19,7 +19,9 @@ import pytest
 # Before Django reads its settings; variables of the person who runs the tests must not change them.
 _EXTERNAL = os.environ.get("GANTRY_TEST_DATABASE_URL", "")
 _IN_CI = os.environ.get("GANTRY_CI", "") == "1"
-for _name in [name for name in os.environ if name.startswith("GANTRY_") and name not in {"GANTRY_CI", "GANTRY_TEST_DATABASE_URL"}]:
+for _name in [
+    name for name in os.environ if name.startswith("GANTRY_") and name not in {"GANTRY_CI", "GANTRY_TEST_DATABASE_URL"}
+]:
     del os.environ[_name]
 _folder = Path(tempfile.mkdtemp(prefix="gantry-tests-"))
 os.environ["GANTRY_HOME"] = str(_folder / "home")
@@ -43,18 +45,7 @@ from tests.support.gantry_process import GantryProcess  # noqa: E402
 def pytest_configure() -> None:
     import django
 
-    try:
-        django.setup()
-    except ImportError as error:  # TEMPORARY: a room under construction must not stop the tests of the others
-        from django.apps import apps
-        from django.conf import settings
-
-        print(f"queue functions are left out: {error!r}")
-        settings.PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "work_not_yet"
-        apps.loading = False
-        apps.apps_ready = apps.models_ready = apps.ready = False
-        apps.app_configs.clear()
-        django.setup()
+    django.setup()
 
 
 def pytest_unconfigure() -> None:
@@ -169,3 +160,11 @@ def running_gantry(gantry_process: Callable[..., GantryProcess]) -> GantryProces
     return process
 
 
+@pytest.fixture(scope="module")
+def shared_gantry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GantryProcess]:
+    """As running_gantry, one for all tests of a file; they must not kill it."""
+    folder = tmp_path_factory.mktemp("shared") / "home"
+    process = GantryProcess(folder, unused_port(), unused_port(), {"settle_quiet_seconds": "0.5"})
+    process.start()
+    yield process
+    process.stop()

@@ -37,7 +37,7 @@ AssociationRequest = AssociateRequest
 RELEASED, ABORTED, LOST, TIMED_OUT, BROKEN, STOPPED, REJECTED = (
     *("released", "aborted", "lost", "timed out", "protocol error", "stopped", "rejected"),
 )
-#: What callers hear when all places are taken, and how many are told so at once; the rest are closed silently.
+#: What callers hear when all places are taken, how many at once; the rest are closed silently.
 LOCAL_LIMIT_EXCEEDED = encode_reject(AssociateReject(result=2, source=3, reason=2))
 MAX_TURNED_AWAY = 256
 
@@ -174,9 +174,7 @@ class Progress:
 def read_store(command: Command) -> StoreRequest:
     """C-STORE-RQ from its command set."""
     values = command.values
-    request = StoreRequest(
-        command.number(MESSAGE_ID), command.text(AFFECTED_CLASS), command.text(AFFECTED_INSTANCE)
-    )
+    request = StoreRequest(command.number(MESSAGE_ID), command.text(AFFECTED_CLASS), command.text(AFFECTED_INSTANCE))
     if PRIORITY in values:
         request.priority = command.number(PRIORITY)
     if MOVE_AET in values:
@@ -185,9 +183,7 @@ def read_store(command: Command) -> StoreRequest:
     return request
 
 
-def build_accept(
-    request: AssociateRequest, decision: Accept, policy: ContextPolicy, max_pdu: int
-) -> AssociateAccept:
+def build_accept(request: AssociateRequest, decision: Accept, policy: ContextPolicy, max_pdu: int) -> AssociateAccept:
     """A-ASSOCIATE-AC for a decision. One operation at a time is granted where a window was asked for."""
     contexts = decision.contexts if decision.contexts is not None else answer_all(request, policy)
     user = UserInformation(
@@ -198,9 +194,7 @@ def build_accept(
         roles=decision.roles,
         user_identity_response=decision.user_identity_response,
     )
-    return AssociateAccept(
-        called_aet=request.called_aet, calling_aet=request.calling_aet, contexts=contexts, user=user
-    )
+    return AssociateAccept(called_aet=request.called_aet, calling_aet=request.calling_aet, contexts=contexts, user=user)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from dimse import pdu as pdus
 from dimse.commands import MAX_COMMAND, Command, decode_command, encode_command, encode_store_response
 from dimse.errors import LocalProtocolError, RemoteProtocolError
 from dimse.events import (
@@ -32,48 +33,30 @@ from dimse.events import (
 from dimse.messages import Buffer, fragment_size, pack_command, pack_message
 from dimse.negotiation import AcceptedContext, agreed
 from dimse.pdu import (
-    ABORT,
-    ASSOCIATE_AC,
-    ASSOCIATE_RJ,
-    ASSOCIATE_RQ,
     DATA_HEADER,
     MAX_ASSOCIATE_BODY,
     P_DATA_TF,
     PDU_HEADER,
     PDV_HEADER,
-    RELEASE_REPLY_BYTES,
-    RELEASE_REQUEST_BYTES,
-    RELEASE_RP,
-    RELEASE_RQ,
     Abort,
     AssociateAccept,
     AssociateReject,
     AssociateRequest,
-    decode_abort,
-    decode_accept,
-    decode_reject,
-    decode_request,
-    encode_abort,
-    encode_accept,
-    encode_reject,
-    encode_request,
 )
 from dimse.states import TABLE, Action, Happening, Role, State, after_collision
 
 _HAPPENINGS = {
-    ASSOCIATE_RQ: Happening.REQUEST_PDU,
-    ASSOCIATE_AC: Happening.ACCEPT_PDU,
-    ASSOCIATE_RJ: Happening.REJECT_PDU,
+    pdus.ASSOCIATE_RQ: Happening.REQUEST_PDU,
+    pdus.ASSOCIATE_AC: Happening.ACCEPT_PDU,
+    pdus.ASSOCIATE_RJ: Happening.REJECT_PDU,
     P_DATA_TF: Happening.DATA_PDU,
-    RELEASE_RQ: Happening.RELEASE_PDU,
-    RELEASE_RP: Happening.RELEASE_REPLY_PDU,
-    ABORT: Happening.ABORT_PDU,
+    pdus.RELEASE_RQ: Happening.RELEASE_PDU,
+    pdus.RELEASE_RP: Happening.RELEASE_REPLY_PDU,
+    pdus.ABORT: Happening.ABORT_PDU,
 }
 _WRONG = frozenset({Action.ABORT_AND_TELL, Action.SEND_ABORT, Action.SEND_ABORT_AGAIN})
 _UNRECOGNISED, _UNEXPECTED, _INVALID = 1, 2, 6
-_OWES_REPLY = frozenset(
-    {State.RELEASE_REQUESTED, State.COLLISION_REQUESTOR_REPLIES, State.COLLISION_ACCEPTOR_REPLIES}
-)
+_OWES_REPLY = frozenset({State.RELEASE_REQUESTED, State.COLLISION_REQUESTOR_REPLIES, State.COLLISION_ACCEPTOR_REPLIES})
 _NOTHING = memoryview(b"")
 
 
@@ -106,8 +89,6 @@ class Association:
         if role is Role.ACCEPTOR:
             self._step(Happening.ACCEPTED_CONNECTION)
 
-    # --- what the caller may ask ---
-
     @property
     def artim_runs(self) -> bool:
         """True while the association request timer has to run."""
@@ -123,14 +104,12 @@ class Association:
         """True when `reply_release` is what comes next."""
         return self.state in _OWES_REPLY
 
-    # --- out ---
-
     def request(self, pdu: AssociateRequest) -> bytes:
         """A-ASSOCIATE-RQ, to be sent once the TCP connection is open (requestor)."""
         self._step(Happening.ASK_ASSOCIATION)
         self._step(Happening.CONNECTED)
         self.request_pdu = pdu
-        return encode_request(pdu)
+        return pdus.encode_request(pdu)
 
     def accept(self, pdu: AssociateAccept) -> bytes:
         """A-ASSOCIATE-AC (acceptor). `RemoteProtocolError` when the peer cannot take any sensible PDU."""
@@ -147,12 +126,12 @@ class Association:
             raise LocalProtocolError(str(error)) from None
         self.accept_pdu = pdu
         self._step(Happening.ACCEPT)
-        return encode_accept(pdu)
+        return pdus.encode_accept(pdu)
 
     def reject(self, pdu: AssociateReject) -> bytes:
         """A-ASSOCIATE-RJ (acceptor)."""
         self._step(Happening.REJECT)
-        return encode_reject(pdu)
+        return pdus.encode_reject(pdu)
 
     def send_command(self, context_id: int, command: Command | bytes) -> bytes:
         """A message without data set."""
@@ -160,9 +139,7 @@ class Association:
         raw = command if isinstance(command, bytes) else encode_command(command)
         return pack_command(context_id, raw, self._fragment)
 
-    def send_message(
-        self, context_id: int, command: Command | bytes, data: Sequence[memoryview]
-    ) -> Iterator[list[Buffer]]:
+    def send_message(self, context_id: int, command: Command | bytes, data: Sequence[memoryview]) -> Iterator[list[Buffer]]:
         """A message with data set, as batches for `sendmsg`; nothing is copied."""
         self._may_send(context_id)
         raw = command if isinstance(command, bytes) else encode_command(command)
@@ -179,21 +156,21 @@ class Association:
     def ask_release(self) -> bytes:
         """A-RELEASE-RQ."""
         self._step(Happening.ASK_RELEASE)
-        return RELEASE_REQUEST_BYTES
+        return pdus.RELEASE_REQUEST_BYTES
 
     def reply_release(self) -> bytes:
         """A-RELEASE-RP."""
         self._step(Happening.REPLY_RELEASE)
-        return RELEASE_REPLY_BYTES
+        return pdus.RELEASE_REPLY_BYTES
 
     def abort(self, source: int = 0, reason: int = 0) -> bytes:
-        """A-ABORT. Empty when there is nothing to abort: then only the connection is closed."""
+        """A-pdus.ABORT. Empty when there is nothing to abort: then only the connection is closed."""
         if (self.state, Happening.ABORT) not in TABLE:
             self.state = State.AWAITING_CLOSE
             return b""
         if self._step(Happening.ABORT) is Action.CLOSE:
             return b""
-        return encode_abort(Abort(source, reason))
+        return pdus.encode_abort(Abort(source, reason))
 
     def timer_expired(self) -> None:
         """ARTIM ran out: close the connection now."""
@@ -212,8 +189,6 @@ class Association:
             self._step(Happening.SEND_DATA)
         if context_id not in self.contexts:
             raise LocalProtocolError(f"context {context_id} is not accepted")
-
-    # --- in ---
 
     def receive(self, data: bytes | bytearray | memoryview) -> None:
         """Bytes from the peer. All events of the bytes before must have been taken."""
@@ -304,7 +279,7 @@ class Association:
         if kind == P_DATA_TF:
             if self.max_pdu and length > self.max_pdu:
                 raise self._failure(f"P-DATA-TF of {length} bytes, {self.max_pdu} were announced", _INVALID)
-        elif length > MAX_ASSOCIATE_BODY or (kind not in {ASSOCIATE_RQ, ASSOCIATE_AC} and length != 4):
+        elif length > MAX_ASSOCIATE_BODY or (kind not in {pdus.ASSOCIATE_RQ, pdus.ASSOCIATE_AC} and length != 4):
             raise self._failure(f"PDU type {kind:02X} with a length of {length} bytes", _INVALID)
 
     def _begin_pdv(self, length: int, context_id: int, flags: int) -> None:
@@ -369,18 +344,18 @@ class Association:
 
     def _control(self, kind: int, body: bytes) -> Event | None:
         """A whole PDU other than P-DATA-TF, expected in this state."""
-        if kind == ASSOCIATE_RQ:
-            self.request_pdu = decode_request(body)
+        if kind == pdus.ASSOCIATE_RQ:
+            self.request_pdu = pdus.decode_request(body)
             self._step(Happening.REQUEST_PDU)
             return AssociationRequested(self.request_pdu)
-        if kind == ASSOCIATE_AC:
-            return self._accepted(decode_accept(body))
-        if kind == ASSOCIATE_RJ:
-            reject = decode_reject(body)
+        if kind == pdus.ASSOCIATE_AC:
+            return self._accepted(pdus.decode_accept(body))
+        if kind == pdus.ASSOCIATE_RJ:
+            reject = pdus.decode_reject(body)
             self._step(Happening.REJECT_PDU)
             return AssociationRejectedEvent(reject)
-        if kind == ABORT:
-            abort = decode_abort(body)
+        if kind == pdus.ABORT:
+            abort = pdus.decode_abort(body)
             self._step(Happening.ABORT_PDU)
             return Aborted(abort.source, abort.reason)
         return _RELEASE_EVENTS[self._step(_HAPPENINGS[kind])]()
@@ -413,7 +388,7 @@ class Association:
         self._pdu_kind = self._pdu_left = self._message_context = 0
         self._in_pdv = self._in_data = False
         return RemoteProtocolError(
-            text, reason=reason, source=source, reply=encode_abort(Abort(source, reason if source else 0))
+            text, reason=reason, source=source, reply=pdus.encode_abort(Abort(source, reason if source else 0))
         )
 
 

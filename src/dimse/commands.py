@@ -287,9 +287,7 @@ def _padded_uid(uid: str) -> bytes:
     return raw + b"\0" if len(raw) & 1 else raw
 
 
-def encode_store_request(
-    message_id: int, sop_class_uid: str, sop_instance_uid: str, priority: int, tail: bytes = b""
-) -> bytes:
+def encode_store_request(message_id: int, sop_class_uid: str, sop_instance_uid: str, priority: int, tail: bytes = b"") -> bytes:
     """C-STORE-RQ, fast. `tail` are encoded elements above (0000,1000): the move originator."""
     uid = _padded_uid(sop_instance_uid)
     body = (

@@ -63,7 +63,7 @@ class RemoteProtocolError(DimseError):
         self.reply = reply
 
 
-class AssociationFailure(DimseError):  # noqa: N818 (its children are named for what happened)
+class AssociationFailure(DimseError):
     """The association cannot be had or used any longer."""
 
 
@@ -116,7 +116,7 @@ class ContextNotAccepted(AssociationFailure):
     """The peer accepted no presentation context for this SOP class and transfer syntax."""
 
 
-class Refused(DimseError):  # noqa: N818 (a decision, not a defect)
+class Refused(DimseError):
     """A sink or acceptor refuses this message: `status` is answered once the rest of it is drained."""
 
     def __init__(self, status: int, comment: str = "") -> None:

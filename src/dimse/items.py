@@ -119,9 +119,7 @@ def split_items(data: bytes, what: str) -> Iterator[tuple[int, bytes]]:
         kind, length = _ITEM.unpack_from(data, position)
         position += 4
         if length > end - position:
-            raise RemoteProtocolError(
-                f"{what}: item {kind:02X} claims {length} bytes, {end - position} are left"
-            )
+            raise RemoteProtocolError(f"{what}: item {kind:02X} claims {length} bytes, {end - position} are left")
         count += 1
         if count > MAX_ITEMS:
             raise RemoteProtocolError(f"{what}: more than {MAX_ITEMS} items")
@@ -284,15 +282,11 @@ def encode_user_information(info: UserInformation) -> bytes:
         window = _SHORT.pack(info.async_window.invoked) + _SHORT.pack(info.async_window.performed)
         parts.append(pack_item(0x53, window))
     parts += [
-        pack_item(0x54, _pack_sized(role.sop_class_uid.encode("latin-1")) + bytes((role.scu, role.scp)))
-        for role in info.roles
+        pack_item(0x54, _pack_sized(role.sop_class_uid.encode("latin-1")) + bytes((role.scu, role.scp))) for role in info.roles
     ]
     if info.implementation_version:
         parts.append(pack_item(0x55, info.implementation_version.encode("latin-1")))
-    parts += [
-        pack_item(0x56, _pack_sized(item.sop_class_uid.encode("latin-1")) + item.information)
-        for item in info.extended
-    ]
+    parts += [pack_item(0x56, _pack_sized(item.sop_class_uid.encode("latin-1")) + item.information) for item in info.extended]
     for common in info.common_extended:
         related = _pack_sized(*(uid.encode("latin-1") for uid in common.related_general_uids))
         uids = (common.sop_class_uid.encode("latin-1"), common.service_class_uid.encode("latin-1"))

@@ -28,9 +28,7 @@ def fragment_size(peer_max_length: int) -> int:
     """Largest even payload of one presentation data value towards a peer (0 = it knows no limit)."""
     limit = min(peer_max_length or MAX_SENT_PDU, MAX_SENT_PDU)
     if limit < MIN_PEER_PDU:
-        raise RemoteProtocolError(
-            f"peer accepts PDUs of {peer_max_length} bytes at most, which is too little"
-        )
+        raise RemoteProtocolError(f"peer accepts PDUs of {peer_max_length} bytes at most, which is too little")
     return (limit - 6) & ~1
 
 
@@ -51,9 +49,7 @@ def pack_command(context_id: int, command: bytes, size: int) -> bytes:
     return b"".join(parts)
 
 
-def pack_message(
-    context_id: int, command: bytes, data: Sequence[memoryview], size: int
-) -> Iterator[list[Buffer]]:
+def pack_message(context_id: int, command: bytes, data: Sequence[memoryview], size: int) -> Iterator[list[Buffer]]:
     """Command and data set as batches of buffers, each batch for one `sendmsg`.
 
     The first batch begins with the command, so a small message is one batch. `data` are byte views that
@@ -75,9 +71,7 @@ def pack_message(
     yield from _pack_long(batch, context_id, data, size, total)
 
 
-def _pack_long(
-    batch: list[Buffer], context_id: int, data: Sequence[memoryview], size: int, total: int
-) -> Iterator[list[Buffer]]:
+def _pack_long(batch: list[Buffer], context_id: int, data: Sequence[memoryview], size: int, total: int) -> Iterator[list[Buffer]]:
     full = header(context_id, 0, size)
     queued, sent, room = 0, 0, 0
     for view in data:

@@ -100,9 +100,7 @@ def judge(request: AssociateRequest) -> AssociateReject | None:
 def propose(proposals: Sequence[ContextProposal]) -> tuple[ProposedContext, ...]:
     """Give the proposals their odd ids. `LocalProtocolError` when there are none or more than 128."""
     if not 1 <= len(proposals) <= MAX_CONTEXTS:
-        raise LocalProtocolError(
-            f"an association has 1 to {MAX_CONTEXTS} presentation contexts, not {len(proposals)}"
-        )
+        raise LocalProtocolError(f"an association has 1 to {MAX_CONTEXTS} presentation contexts, not {len(proposals)}")
     return tuple(
         ProposedContext(2 * number + 1, proposal.abstract_syntax, proposal.transfer_syntaxes)
         for number, proposal in enumerate(proposals)
@@ -112,9 +110,7 @@ def propose(proposals: Sequence[ContextProposal]) -> tuple[ProposedContext, ...]
 def role_items(proposals: Sequence[ContextProposal]) -> tuple[RoleSelection, ...]:
     """Role selection items for the proposals that ask for other than the default roles."""
     wanted = {
-        p.abstract_syntax: RoleSelection(p.abstract_syntax, p.scu, p.scp)
-        for p in proposals
-        if (p.scu, p.scp) != (True, False)
+        p.abstract_syntax: RoleSelection(p.abstract_syntax, p.scu, p.scp) for p in proposals if (p.scu, p.scp) != (True, False)
     }
     return tuple(wanted.values())
 
@@ -139,7 +135,5 @@ def agreed(request: AssociateRequest, accept: AssociateAccept) -> dict[int, Acce
         scu, scp = True, False
         if want is not None and grant is not None:
             scu, scp = want.scu and grant.scu, want.scp and grant.scp
-        found[answer.context_id] = AcceptedContext(
-            answer.context_id, context.abstract_syntax, answer.transfer_syntax, scu, scp
-        )
+        found[answer.context_id] = AcceptedContext(answer.context_id, context.abstract_syntax, answer.transfer_syntax, scu, scp)
     return found

@@ -98,9 +98,7 @@ def as_views(data: Bytes | Sequence[Bytes]) -> list[memoryview]:
     """Byte views of the data set, in order."""
     pieces = [data] if isinstance(data, bytes | bytearray | memoryview) else data
     return [
-        piece
-        if isinstance(piece, memoryview) and piece.format == "B" and piece.ndim == 1
-        else memoryview(piece).cast("B")
+        piece if isinstance(piece, memoryview) and piece.format == "B" and piece.ndim == 1 else memoryview(piece).cast("B")
         for piece in pieces
     ]
 
@@ -129,8 +127,8 @@ class Listener:
     def hear(self, data: memoryview) -> list[bytes]:
         """Take bytes; what is returned has to be sent.
 
-        Raises `RemoteProtocolError`, `AssociationAborted`, `AssociationRejected`; `AssociationReleased` when the
-        peer releases: then a reply is owed (`Association.reply_release`).
+        Raises `RemoteProtocolError`, `AssociationAborted`, `AssociationRejected`; `AssociationReleased` when
+        the peer releases: then a reply is owed (`Association.reply_release`).
         """
         replies: list[bytes] = []
         core = self._core

@@ -53,9 +53,4 @@ def all_of(kind: str) -> tuple[str, ...]:
 def is_uid(text: str) -> bool:
     """True for 1 to 64 characters of digits in parts divided by dots (PS3.5 section 9.1; leading zeros
     pass)."""
-    return (
-        0 < len(text) <= _LIMIT
-        and text.isascii()
-        and all(part.isdigit() for part in text.split("."))
-        and "." in text
-    )
+    return 0 < len(text) <= _LIMIT and text.isascii() and all(part.isdigit() for part in text.split(".")) and "." in text

@@ -24,9 +24,7 @@ _NOT_SETTINGS = frozenset(
     }
 )  # fmt: skip
 #: What Docker and Kubernetes put into the environment for a service that is named gantry.
-_FOREIGN = re.compile(
-    r"^GANTRY_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)\w*|ENV_\w+|NAME)$"
-)
+_FOREIGN = re.compile(r"^GANTRY_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)\w*|ENV_\w+|NAME)$")
 
 
 class ConfigError(Exception):
@@ -42,12 +40,8 @@ class Config(BaseModel):
     http: str = Field(default="127.0.0.1:8080", description="Address of the web process, HOST:PORT")
     dicom: str = Field(default="127.0.0.1:11112", description="Address of the DICOM receiver, HOST:PORT")
     aet: str = Field(default="GANTRY", description="Our AE title, 1 to 16 characters")
-    accept_any_called_aet: bool = Field(
-        default=True, description="Accept associations that call another AE title than ours"
-    )
-    database_url: str = Field(
-        default="", description="postgresql://... of an external PostgreSQL >= 15; empty: the embedded one"
-    )
+    accept_any_called_aet: bool = Field(default=True, description="Accept associations that call another AE title than ours")
+    database_url: str = Field(default="", description="postgresql://... of an external PostgreSQL >= 15; empty: the embedded one")
     durability: Literal["disk", "os"] = Field(
         default="disk",
         description="disk: Success only after the bytes are synced; os: after they are written (for comparison)",
@@ -69,9 +63,7 @@ class Config(BaseModel):
         default=15.0, gt=0, description="ARTIM: how long a peer may take to ask for an association"
     )
     idle_seconds: float = Field(default=300.0, gt=0, description="How long an association may be silent")
-    settle_quiet_seconds: float = Field(
-        default=10.0, ge=0, description="A study has settled when nothing came for this long"
-    )
+    settle_quiet_seconds: float = Field(default=10.0, ge=0, description="A study has settled when nothing came for this long")
     settle_on_association_end: bool = Field(
         default=True, description="A study settles only when the associations that bring it are closed"
     )
@@ -83,12 +75,8 @@ class Config(BaseModel):
     retry_first_seconds: float = Field(
         default=5.0, gt=0, description="Delay before the second attempt of a delivery; doubles each time"
     )
-    retry_max_seconds: float = Field(
-        default=3600.0, gt=0, description="Longest delay between two attempts of a delivery"
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="How much is logged"
-    )
+    retry_max_seconds: float = Field(default=3600.0, gt=0, description="Longest delay between two attempts of a delivery")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="How much is logged")
     allowed_hosts: list[str] = Field(
         default_factory=list, description="Further host names under which the web process is reached"
     )

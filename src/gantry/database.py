@@ -40,6 +40,4 @@ def statements(package: str, file: str = "queries.sql") -> dict[str, LiteralStri
     """
     text = resources.files(package).joinpath("sql", file).read_text(encoding="utf-8")
     parts = _NAME.split(text)
-    return {
-        name: cast("LiteralString", body.strip()) for name, body in zip(parts[1::2], parts[2::2], strict=True)
-    }
+    return {name: cast("LiteralString", body.strip()) for name, body in zip(parts[1::2], parts[2::2], strict=True)}

@@ -112,11 +112,7 @@ def test_wrong_command_sets_are_named(raw: bytes, says: str) -> None:
 
 
 def test_unknown_commands_and_elements_are_read() -> None:
-    raw = (
-        encode_command(Command(0x0777, {DATA_SET_TYPE: NO_DATA_SET}))
-        + struct.pack("<HHL", 0, 0x4000, 2)
-        + b"ab"
-    )
+    raw = encode_command(Command(0x0777, {DATA_SET_TYPE: NO_DATA_SET})) + struct.pack("<HHL", 0, 0x4000, 2) + b"ab"
     assert decode_command(raw).name == "command 0777H"
 
 

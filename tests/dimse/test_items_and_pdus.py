@@ -67,10 +67,7 @@ user_information = st.builds(
 def test_request_survives_the_wire(
     called: str, calling: str, contexts: list[tuple[str, list[str]]], user: UserInformation
 ) -> None:
-    proposed = tuple(
-        ProposedContext(2 * i + 1, abstract, tuple(transfer))
-        for i, (abstract, transfer) in enumerate(contexts)
-    )
+    proposed = tuple(ProposedContext(2 * i + 1, abstract, tuple(transfer)) for i, (abstract, transfer) in enumerate(contexts))
     request = AssociateRequest(called, calling, proposed, user)
     assert decode_request(encode_request(request)[6:]) == request
 
@@ -78,9 +75,7 @@ def test_request_survives_the_wire(
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), uids), min_size=1, max_size=9), user_information)
 def test_accept_survives_the_wire(answers: list[tuple[int, str]], user: UserInformation) -> None:
-    contexts = tuple(
-        ContextAnswer(2 * i + 1, result, uid if not result else "") for i, (result, uid) in enumerate(answers)
-    )
+    contexts = tuple(ContextAnswer(2 * i + 1, result, uid if not result else "") for i, (result, uid) in enumerate(answers))
     accept = AssociateAccept("A", "B", contexts, user)
     assert decode_accept(encode_accept(accept)[6:]) == accept
 
@@ -103,9 +98,7 @@ def test_recorded_requests_are_written_the_same_but_for_reserved_bytes(recorded:
     request = decode_request(recorded[6:])
     ours = encode_request(request)
     assert len(ours) == len(recorded)
-    assert [(a, b) for a, b in zip(ours, recorded, strict=True) if a != b] == [(0, 0xFF)] * len(
-        request.contexts
-    )
+    assert [(a, b) for a, b in zip(ours, recorded, strict=True) if a != b] == [(0, 0xFF)] * len(request.contexts)
     assert decode_request(ours[6:]) == request
 
 
@@ -115,17 +108,13 @@ def test_recorded_request_of_pynetdicom_has_every_negotiation() -> None:
     assert user.roles == (RoleSelection("1.2.840.10008.5.1.4.1.1.2", True, True),)
     assert user.extended == (ExtendedNegotiation("1.2.840.10008.5.1.4.1.2.2.1", b"\1\1\0"),)
     assert user.common_extended == (
-        CommonExtendedNegotiation(
-            "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.4.2", ("1.2.840.10008.5.1.4.1.1.88.22",)
-        ),
+        CommonExtendedNegotiation("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.4.2", ("1.2.840.10008.5.1.4.1.1.88.22",)),
     )
     assert user.user_identity == UserIdentity(2, b"someone", b"pass", True)
     assert "someone" not in repr(user)
 
 
-@pytest.mark.parametrize(
-    "recorded", [golden.STORESCP_AC, golden.PYNETDICOM_AC], ids=["storescp", "pynetdicom"]
-)
+@pytest.mark.parametrize("recorded", [golden.STORESCP_AC, golden.PYNETDICOM_AC], ids=["storescp", "pynetdicom"])
 def test_recorded_answers(recorded: bytes) -> None:
     accept = decode_accept(recorded[6:])
     assert accept.contexts == (ContextAnswer(1, 0, "1.2.840.10008.1.2"),)

@@ -53,7 +53,9 @@ class GantryProcess:
     def start(self, timeout: float = 60) -> None:
         """Start it and wait until it is ready."""
         with open(self.home.with_name(self.home.name + ".output"), "ab") as output:
-            self.process = subprocess.Popen([*_COMMAND, "up"], env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            self.process = subprocess.Popen(
+                [*_COMMAND, "up"], env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
         self.wait_ready(timeout)
 
     def wait_ready(self, timeout: float = 60) -> None:
@@ -79,7 +81,9 @@ class GantryProcess:
 
     def cli(self, *arguments: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command of ours on this home."""
-        done = subprocess.run([*_COMMAND, *arguments], env=self.environment, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            [*_COMMAND, *arguments], env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
         assert not check or done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

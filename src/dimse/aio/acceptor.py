@@ -11,7 +11,7 @@ from dimse.pdu import AssociateRequest
 
 
 class AsyncStoreSink(Protocol):
-    """Takes the data set of one C-STORE; see `dimse.blocking.StoreSink`. A slow `write` holds the peer back."""
+    """Takes a data set of a C-STORE; as `dimse.blocking.StoreSink`. A slow `write` holds the peer back."""
 
     def write(self, view: memoryview) -> Awaitable[None] | None:
         """A piece of the data set. The view is void once this is done. May raise `Refused`."""
@@ -29,9 +29,7 @@ class AsyncStoreSink(Protocol):
 class AsyncAcceptor(Protocol):
     """Called in the event loop; errors are treated as by `dimse.blocking.Acceptor`."""
 
-    def association_requested(
-        self, request: AssociateRequest, peer: PeerAddress
-    ) -> Awaitable[Accept | Reject] | Accept | Reject:
+    def association_requested(self, request: AssociateRequest, peer: PeerAddress) -> Awaitable[Accept | Reject] | Accept | Reject:
         """Accept or reject."""
         ...
 

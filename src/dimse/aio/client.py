@@ -84,10 +84,8 @@ async def _open(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket
     raise last or OSError(f"{host} has no address")
 
 
-async def connect_over(
-    sock: socket.socket, request: AssociateRequest, *, response_timeout: float = 60.0
-) -> ClientAssociation:
-    """The same over a socket that is connected already, with a request of one's own. Takes the socket over."""
+async def connect_over(sock: socket.socket, request: AssociateRequest, *, response_timeout: float = 60.0) -> ClientAssociation:
+    """The same over a socket that is connected, with a request of one's own. Takes the socket over."""
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     wire = Wire(sock, _RECEIVE_BUFFER, quick_ack=True)
@@ -138,9 +136,7 @@ class ClientAssociation:
 
     async def echo(self) -> int:
         """C-ECHO; the status of the answer (0 is success)."""
-        context_id = next(
-            (n for (abstract, _), n in self._accepted.items() if abstract == VERIFICATION), None
-        )
+        context_id = next((n for (abstract, _), n in self._accepted.items() if abstract == VERIFICATION), None)
         if context_id is None:
             raise ContextNotAccepted("verification was not accepted")
         message_id = self._next_id()
@@ -198,9 +194,7 @@ class ClientAssociation:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Release; abort when the block failed. A peer that does not confirm is forgiven: all is answered."""
         if kind is not None:
             await self.abort()
@@ -225,6 +219,7 @@ class ClientAssociation:
         return self._message_id
 
     async def _send(self, data: bytes | Sequence[bytes | memoryview]) -> None:
+        self._wire.listen()
         try:
             await self._wire.write(data, self._timeout)
         except AssociationFailure:

@@ -57,15 +57,13 @@ async def settle(value: Awaitable[T] | T) -> T:
     """The value, or what the coroutine gives."""
     if hasattr(value, "__await__"):
         return await cast("Awaitable[T]", value)
-    return cast("T", value)
+    return value
 
 
 class Connection:
     """A TCP connection to a server and the association on it."""
 
-    def __init__(
-        self, wire: Wire, peer: PeerAddress, acceptor: AsyncAcceptor, policy: ContextPolicy, limits: Limits
-    ) -> None:
+    def __init__(self, wire: Wire, peer: PeerAddress, acceptor: AsyncAcceptor, policy: ContextPolicy, limits: Limits) -> None:
         self.peer = peer
         self.began = monotonic()
         self.requested = False

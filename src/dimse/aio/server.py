@@ -20,7 +20,7 @@ _OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 
 
 class Server:
-    """Serves associations on a listening socket (see `dimse.blocking.listen`); the socket stays the caller's."""
+    """Serves associations on a listening socket (`dimse.blocking.listen`); the socket stays the caller's."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A TCP connection for asyncio (and uvloop): one reused buffer, reading paused while its bytes are worked on."""
+"""A TCP connection for asyncio (and uvloop): one reused buffer, reading paused while they are worked on."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class Wire(asyncio.BufferedProtocol):
         assert self._transport is not None  # connection_made comes first
         self._transport.pause_reading()
         self._wake(self._reader)
+        self._wake(self._writer)
 
     def eof_received(self) -> bool:
         """The peer sends no more; what it asked may still be answered."""
@@ -76,10 +77,7 @@ class Wire(asyncio.BufferedProtocol):
 
     async def read(self, seconds: float) -> memoryview | None:
         """What came, valid until the next `read`; empty at the end of the stream, None after `seconds`."""
-        if self._paused and not self._size and not self._ended:
-            self._paused = False
-            assert self._transport is not None  # connection_made comes first
-            self._transport.resume_reading()
+        self.listen()
         if self._quick_ack and not self._ended:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         if not self._size and not self._ended:
@@ -96,6 +94,13 @@ class Wire(asyncio.BufferedProtocol):
             return self._view[:size]
         return None
 
+    def listen(self) -> None:
+        """Let more bytes come; the view of the last `read` is void."""
+        if self._paused and not self._size and not self._ended:
+            self._paused = False
+            assert self._transport is not None  # connection_made comes first
+            self._transport.resume_reading()
+
     def look(self) -> memoryview | None:
         """What came already, without waiting."""
         if not self._size:
@@ -104,7 +109,8 @@ class Wire(asyncio.BufferedProtocol):
         return self._view[:size]
 
     async def write(self, data: Buffer | Sequence[Buffer], seconds: float) -> None:
-        """Send; waits while the peer is slow. `TimedOut`, `ConnectionLost`."""
+        """Send; waits while the peer is slow, unless it says something. `TimedOut`, `ConnectionLost`."""
+        await self._drain(seconds)
         transport = self._transport
         if transport is None or transport.is_closing():
             raise ConnectionLost("the connection is closed")
@@ -112,17 +118,22 @@ class Wire(asyncio.BufferedProtocol):
             transport.write(data)
         else:
             transport.writelines(data)
-        if not self._writable:
-            self._writer = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._writer
-            except TimeoutError:
-                raise TimedOut("the peer takes no bytes") from None
-            finally:
-                self._writer = None
-            if transport.is_closing():
-                raise ConnectionLost("the connection broke while sending")
+        await self._drain(seconds)
+
+    async def _drain(self, seconds: float) -> None:
+        """Wait until there is room, or until the peer says something."""
+        if self._writable:
+            return
+        self._writer = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._writer
+        except TimeoutError:
+            raise TimedOut("the peer takes no bytes") from None
+        finally:
+            self._writer = None
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionLost("the connection broke while sending")
 
     async def close(self, seconds: float = 0.0) -> None:
         """Close; with `seconds`, first wait so long for the peer's end, so that our last PDU is not lost."""

@@ -40,9 +40,7 @@ class Acceptor(Protocol):
         """Status of a C-ECHO."""
         ...
 
-    def store(
-        self, association: AssociationInfo, command: StoreRequest, context: AcceptedContext
-    ) -> StoreSink:
+    def store(self, association: AssociationInfo, command: StoreRequest, context: AcceptedContext) -> StoreSink:
         """A place for the data set. May raise `Refused`: then the data set is drained and refused."""
         ...
 

@@ -71,9 +71,7 @@ def connect(
     return connect_over(sock, request, response_timeout=response_timeout)
 
 
-def connect_over(
-    sock: socket.socket, request: AssociateRequest, *, response_timeout: float = 60.0
-) -> ClientAssociation:
+def connect_over(sock: socket.socket, request: AssociateRequest, *, response_timeout: float = 60.0) -> ClientAssociation:
     """The same over a connection that is open already, with a request of one's own (user identity, roles).
 
     Takes the socket over. Raises as `connect`.
@@ -185,9 +183,7 @@ class ClientAssociation:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Release; abort when the block failed. A peer that does not confirm is forgiven: all is answered."""
         if kind is not None:
             self.abort()

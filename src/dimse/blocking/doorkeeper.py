@@ -39,7 +39,13 @@ class Doorkeeper:
             self._new.append(sock)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="dimse-doorkeeper", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # no thread to be had: these callers learn nothing
+                    self._thread = None
+                    self._busy = 0
+                    while self._new:
+                        self._new.pop().close()
 
     def close(self) -> None:
         """Close what still waits."""

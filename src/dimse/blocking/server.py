@@ -130,9 +130,7 @@ class Server:
         return False
 
     def _start(self, connection: Connection) -> None:
-        thread = threading.Thread(
-            target=self._run, args=(connection,), name=f"dimse-{connection.peer.port}", daemon=True
-        )
+        thread = threading.Thread(target=self._run, args=(connection,), name=f"dimse-{connection.peer.port}", daemon=True)
         with self._lock:
             self._live[connection] = thread
         try:

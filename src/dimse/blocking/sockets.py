@@ -21,9 +21,9 @@ Buffer = bytes | memoryview
 def listen(host: str, port: int, *, backlog: int = 1024, reuse_port: bool = False) -> socket.socket:
     """A listening socket (IPv4 or IPv6 by the host). Port 0 takes a free one. `OSError` when it cannot be
     had."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+        0
+    ]
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -51,16 +51,21 @@ def allowed(actor: Actor, action: str, resource: object | None = None) -> Decisi
 
     A resource with a `user_id` belongs to that user, and actions that end in `.own` are for its owner only.
     """
-    if action not in ACTIONS:
-        return Decision(False, f"{action} is no known action")
-    if actor.user_id is None:
-        return Decision(False, "nobody is signed in")
-    if action not in ROLES.get(actor.role, frozenset()):
-        return Decision(False, f"the role {actor.role or 'none'} does not include {action}")
-    if actor.limits is not None and action not in actor.limits:
-        return Decision(False, f"this token is not for {action}")
-    if actor.via == "session" and actor.must_change_password and action not in BEFORE_PASSWORD_CHANGE:
-        return Decision(False, "the password that was made at the start must be changed first")
-    if resource is not None and action.endswith(".own") and getattr(resource, "user_id", None) != actor.user_id:
-        return Decision(False, "it belongs to somebody else")
-    return Decision(True, f"the role {actor.role} includes {action}")
+    reason = _denied(actor, action, resource)
+    return Decision(False, reason) if reason else Decision(True, f"the role {actor.role} includes {action}")
+
+
+def _denied(actor: Actor, action: str, resource: object | None) -> str:
+    """Why not; empty: nothing speaks against it."""
+    role = ROLES.get(actor.role, frozenset())
+    foreign = resource is not None and action.endswith(".own") and getattr(resource, "user_id", None) != actor.user_id
+    unsettled = actor.via == "session" and actor.must_change_password and action not in BEFORE_PASSWORD_CHANGE
+    reasons = (
+        (action not in ACTIONS, f"{action} is no known action"),
+        (actor.user_id is None, "nobody is signed in"),
+        (action not in role, f"the role {actor.role or 'none'} does not include {action}"),
+        (actor.limits is not None and action not in actor.limits, f"this token is not for {action}"),
+        (unsettled, "the password that was made at the start must be changed first"),
+        (foreign, "it belongs to somebody else"),
+    )
+    return next((reason for applies, reason in reasons if applies), "")

@@ -55,16 +55,14 @@ def change_password(request: HttpRequest, body: PasswordChange) -> dict[str, Any
 @router.get("/tokens", auth=may("tokens.own"), response=TokenPage, summary="List own tokens")
 def list_tokens(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     """Your tokens, newest first, those that ended too."""
-    found, cursor = by_id(Token.objects.filter(user_id=actor_of(request).user_id), query, newest_first=True)
+    found, cursor = by_id(Token.objects.filter(user_id=actor_of(request).user_id or 0), query, newest_first=True)
     return answer(request, found, cursor)
 
 
 @router.post("/tokens", auth=may("tokens.own"), response={201: TokenMade}, summary="Make a token")
 def create_token(request: HttpRequest, body: TokenIn) -> Status[dict[str, Any]]:
     """Make a token. Its secret is in this answer and nowhere else."""
-    token, plaintext = tokens.create_for(
-        actor_of(request), body.name, actions=body.actions, expires_days=body.expires_days
-    )
+    token, plaintext = tokens.create_for(actor_of(request), body.name, actions=body.actions, expires_days=body.expires_days)
     return Status(201, {**TokenOut.from_orm(token).dict(), "token": plaintext})
 
 

@@ -54,9 +54,7 @@ def first_administrator() -> User | None:
     return (people.filter(is_superuser=True) | people.filter(role="administrator")).order_by("pk").first()
 
 
-def create_token(
-    username: str | None, name: str, actions: Iterable[str] = (), expires_days: int | None = None
-) -> str:
+def create_token(username: str | None, name: str, actions: Iterable[str] = (), expires_days: int | None = None) -> str:
     """Make a token from the command line (who may run it owns the home) and give its plaintext.
 
     `username` None means the first administrator; on a fresh home the user `admin` is made without a

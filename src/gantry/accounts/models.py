@@ -23,9 +23,7 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         constraints = [
-            models.CheckConstraint(
-                condition=Q(role__in=["administrator", "operator", "viewer"]), name="user_role_known"
-            ),
+            models.CheckConstraint(condition=Q(role__in=["administrator", "operator", "viewer"]), name="user_role_known"),
         ]
 
 
@@ -49,7 +47,6 @@ class SignInFailures(models.Model):
 
     key = models.BinaryField(max_length=32, primary_key=True)
     failures = models.IntegerField(default=0)
-    first_at = models.DateTimeField(db_default=Now())
     last_at = models.DateTimeField(db_default=Now(), db_index=True)
     locked_until = models.DateTimeField(null=True)
 

@@ -35,7 +35,7 @@ def check(actor: Actor, action: str, resource: object | None = None) -> None:
 
 def actor_of(request: HttpRequest) -> Actor:
     """The actor whom the route's declaration has let in."""
-    return cast(Actor, getattr(request, "auth", ANONYMOUS))
+    return cast("Actor", getattr(request, "auth", ANONYMOUS))
 
 
 def _from_token(plaintext: str) -> Actor:

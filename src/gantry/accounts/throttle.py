@@ -29,18 +29,17 @@ PER_ADDRESS = Limit(50, timedelta(minutes=15), timedelta(minutes=15))
 FORGET_AFTER = timedelta(days=1)
 
 _COUNT = """
-INSERT INTO accounts_signinfailures AS f (key, failures, first_at, last_at)
-VALUES (%(key)s, 1, now(), now())
+WITH term AS (SELECT make_interval(secs => %(window)s) AS quiet, make_interval(secs => %(lock)s) AS long)
+INSERT INTO accounts_signinfailures AS f (key, failures, last_at)
+VALUES (%(key)s, 1, now())
 ON CONFLICT (key) DO UPDATE SET
     failures = CASE WHEN f.locked_until > now() THEN f.failures
-                    WHEN f.last_at < now() - %(window)s OR f.locked_until IS NOT NULL THEN 1
+                    WHEN f.locked_until IS NOT NULL OR f.last_at < now() - (SELECT quiet FROM term) THEN 1
                     ELSE f.failures + 1 END,
-    first_at = CASE WHEN f.last_at < now() - %(window)s OR f.locked_until <= now() THEN now() ELSE f.first_at END,
     last_at = CASE WHEN f.locked_until > now() THEN f.last_at ELSE now() END,
     locked_until = CASE WHEN f.locked_until > now() THEN f.locked_until
-                        WHEN f.locked_until IS NULL AND f.last_at >= now() - %(window)s
-                             AND f.failures + 1 > %(limit)s THEN now() + %(lock)s
-                        ELSE NULL END
+                        WHEN f.locked_until IS NULL AND f.last_at >= now() - (SELECT quiet FROM term)
+                             AND f.failures + 1 > %(limit)s THEN now() + (SELECT long FROM term) END
 RETURNING extract(epoch FROM locked_until - now())::float8
 """
 
@@ -61,7 +60,8 @@ def count_attempt(username: str, address: str) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         for key, limit in _keys(username, address):
             cursor.execute(
-                _COUNT, {"key": key, "window": limit.window, "lock": limit.lock, "limit": limit.failures}
+                _COUNT,
+                {"key": key, "window": limit.window.total_seconds(), "lock": limit.lock.total_seconds(), "limit": limit.failures},
             )
             row = cursor.fetchone()
             if row and row[0] is not None:
@@ -75,7 +75,5 @@ def forgive(username: str, address: str) -> None:
     (name, _), (place, _) = _keys(username, address)
     SignInFailures.objects.filter(key=name).delete()
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE accounts_signinfailures SET failures = greatest(failures - 1, 0) WHERE key = %s", [place]
-        )
+        cursor.execute("UPDATE accounts_signinfailures SET failures = greatest(failures - 1, 0) WHERE key = %s", [place])
     SignInFailures.objects.filter(last_at__lt=timezone.now() - FORGET_AFTER).delete()

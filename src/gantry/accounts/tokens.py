@@ -30,9 +30,7 @@ def digest_of(plaintext: str) -> bytes:
     return hashlib.sha256(plaintext.encode("utf-8", "surrogatepass")).digest()
 
 
-def create(
-    user: User, name: str, *, actions: Iterable[str] = (), expires_at: datetime | None = None
-) -> tuple[Token, str]:
+def create(user: User, name: str, *, actions: Iterable[str] = (), expires_at: datetime | None = None) -> tuple[Token, str]:
     """Make a token for `user` and give it with its plaintext, which is not kept.
 
     `actions` narrows what the user's role gives; empty does not narrow. Raises Invalid.
@@ -43,9 +41,7 @@ def create(
     chosen = sorted(set(actions))
     unknown = [action for action in chosen if action not in ACTIONS]
     if unknown:
-        raise Invalid(
-            f"No such action: {', '.join(unknown)[:200]}.", remedy=f"Choose from: {', '.join(sorted(ACTIONS))}."
-        )
+        raise Invalid(f"No such action: {', '.join(unknown)[:200]}.", remedy=f"Choose from: {', '.join(sorted(ACTIONS))}.")
     now = timezone.now()
     if expires_at is not None and expires_at <= now:
         raise Invalid("The token would have expired already.")
@@ -59,7 +55,7 @@ def create(
 
 def create_for(actor: Actor, name: str, *, actions: Iterable[str] = (), expires_days: int | None = None) -> tuple[Token, str]:
     """Make a token as `actor`. A token cannot make one that may more, or lives longer, than itself."""
-    user = User.objects.filter(pk=actor.user_id).first()
+    user = User.objects.filter(pk=actor.user_id or 0).first()
     if user is None:
         raise NotFound("The user is gone.")
     chosen = frozenset(actions)
@@ -112,7 +108,7 @@ def role_of(user: User) -> str:
 
 def revoke(actor: Actor, token_id: int) -> Token:
     """End a token of the actor's own, for good. Doing it twice is no error. Raises NotFound."""
-    token = Token.objects.filter(pk=token_id, user_id=actor.user_id).first()
+    token = Token.objects.filter(pk=token_id, user_id=actor.user_id or 0).first()
     if token is None:
         raise NotFound("You have no such token.")
     if token.revoked_at is None:

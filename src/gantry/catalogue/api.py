@@ -200,9 +200,7 @@ def fetch_file(request: HttpRequest, uid: Path[Uid]) -> StreamingHttpResponse:
 class ConflictQuery(PageQuery):
     """Which conflicts."""
 
-    kind: Literal["", "identity", "demographics", "bytes", "hierarchy"] = Field(
-        default="", description="Empty: all"
-    )
+    kind: Literal["", "identity", "demographics", "bytes", "hierarchy"] = Field(default="", description="Empty: all")
     study_instance_uid: Uid | None = None
     open: bool | None = Field(default=None, description="true: not resolved yet")
 

@@ -12,9 +12,7 @@ import psycopg
 from gantry import database
 
 
-def opened(
-    connection: psycopg.Connection[Any], brought: Collection[tuple[UUID, int, str]], now: datetime
-) -> None:
+def opened(connection: psycopg.Connection[Any], brought: Collection[tuple[UUID, int, str]], now: datetime) -> None:
     """Note (association, study id, slot)."""
     if not brought:
         return

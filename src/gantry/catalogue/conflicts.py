@@ -52,9 +52,7 @@ def same_name(one: str, other: str) -> bool:
 
 def contradiction(kept: PatientColumns, arrived: PatientColumns) -> bool:
     """Both give a name or both give a birth date, and they are not the same."""
-    names = bool(kept.patient_name and arrived.patient_name) and not same_name(
-        kept.patient_name, arrived.patient_name
-    )
+    names = bool(kept.patient_name and arrived.patient_name) and not same_name(kept.patient_name, arrived.patient_name)
     dates = kept.patient_birth_date, arrived.patient_birth_date
     return names or (None not in dates and dates[0] != dates[1])
 
@@ -89,9 +87,7 @@ def compare_patients(
         return Disagreement("identity", parts, study_id, details=details)
     if contradiction(kept, arrived):
         born = str(arrived.patient_birth_date)
-        return Disagreement(
-            "demographics", (study_uid, arrived.patient_name, born), study_id, details=details
-        )
+        return Disagreement("demographics", (study_uid, arrived.patient_name, born), study_id, details=details)
     return None
 
 

@@ -18,7 +18,8 @@ from uuid import UUID
 import psycopg
 
 from gantry import database
-from gantry.catalogue import conflicts, rows as columns
+from gantry.catalogue import conflicts
+from gantry.catalogue import rows as columns
 from gantry.catalogue.conflicts import Disagreement
 from gantry.catalogue.locate import lookup_versions
 from gantry.catalogue.rows import PatientColumns, Raw, VersionRow
@@ -83,9 +84,7 @@ def index_versions(
 class _Batch:
     """The state of one call: what was read, what changes by how much."""
 
-    def __init__(
-        self, connection: psycopg.Connection[Any], rows: Sequence[VersionRow], batch_id: UUID, now: datetime
-    ) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], rows: Sequence[VersionRow], batch_id: UUID, now: datetime) -> None:
         self.connection = connection
         self.sql = database.statements("gantry.catalogue", "index.sql")
         self.rows = rows
@@ -181,9 +180,7 @@ class _Batch:
             self._run("drop_unused_patients", ids=[row[0] for row in inserted])
 
     def _take_series(self) -> None:
-        wanted = {
-            (study.id, one.uid): one for study in self.studies.values() for one in study.series.values()
-        }
+        wanted = {(study.id, one.uid): one for study in self.studies.values() for one in study.series.values()}
         self._read_series(wanted)
         missing = sorted(key for key, one in wanted.items() if not one.id)
         if missing:
@@ -202,23 +199,18 @@ class _Batch:
 
     def _write_instances(self, chosen: list[int]) -> None:
         chosen.sort(key=lambda number: self.rows[number].sop_instance_uid)
-        ids: dict[str, int] = {}
-        for id_, uid in self._all("insert_instances", now=self.now, **self._instance_columns(chosen)):
-            ids[uid] = id_
+        inserted = self._all("insert_instances", now=self.now, **self._instance_columns(chosen))
+        ids: dict[str, int] = {uid: id_ for id_, uid in inserted}
         for number in chosen:
             row = self.rows[number]
             if row.sop_instance_uid in ids:
                 self.outcomes[number] = "new"
                 study = self.studies[row.study_instance_uid]
-                self._add(study.id, study.series[row.series_instance_uid].id, 1, row.file_bytes)
+                self._add(study.id, study.series[row.series_instance_uid].id, 1, row.dataset_bytes)
         known = [number for number in chosen if self.rows[number].sop_instance_uid not in ids]
         if known:
             ids.update(self._replace(known))
-        written = [
-            (ids[self.rows[n].sop_instance_uid], self.rows[n])
-            for n in chosen
-            if self.outcomes[n] != "duplicate"
-        ]
+        written = [(ids[self.rows[n].sop_instance_uid], self.rows[n]) for n in chosen if self.outcomes[n] != "duplicate"]
         if written:
             self._copy(written)
 
@@ -241,12 +233,10 @@ class _Batch:
         held = self._all("lock_instances", uids=sorted(numbers))
         digests: dict[int, set[bytes]] = {}
         sizes: dict[int, int] = {}
-        for instance_id, digest, file_bytes, current in self._all(
-            "versions_of_instances", ids=[h[0] for h in held]
-        ):
+        for instance_id, digest, size, current in self._all("versions_of_instances", ids=[h[0] for h in held]):
             digests.setdefault(instance_id, set()).add(bytes(digest))
             if current:
-                sizes[instance_id] = file_bytes
+                sizes[instance_id] = size
         replaced: list[tuple[int, int]] = []
         for instance_id, uid, series_id, study_id, series_uid, study_uid in held:
             row = self.rows[numbers[uid]]
@@ -256,7 +246,7 @@ class _Batch:
             replaced.append((numbers[uid], instance_id))
             study = self.studies[row.study_instance_uid]
             self._add(study_id, series_id, -1, -sizes.get(instance_id, 0))
-            self._add(study.id, study.series[row.series_instance_uid].id, 1, row.file_bytes)
+            self._add(study.id, study.series[row.series_instance_uid].id, 1, row.dataset_bytes)
             self._note_versions(row, instance_id, study.id, (study_id, study_uid, series_uid))
         if replaced:
             values = self._instance_columns([number for number, _ in replaced])
@@ -266,9 +256,7 @@ class _Batch:
             self._run("retire_versions", ids=ids)
         return {uid: instance_id for instance_id, uid, *_ in held}
 
-    def _note_versions(
-        self, row: VersionRow, instance_id: int, study_id: int, old: tuple[int, str, str]
-    ) -> None:
+    def _note_versions(self, row: VersionRow, instance_id: int, study_id: int, old: tuple[int, str, str]) -> None:
         uid = row.sop_instance_uid
         details: dict[str, Any] = {"sha256": row.sha256.hex(), "calling_aet": columns.column(row.calling_aet)}
         self.found.append(Disagreement("bytes", (uid,), study_id, instance_id, details))
@@ -311,7 +299,7 @@ class _Batch:
 
     def _compare_patients(self) -> None:
         """Each patient that a study was sent with, against the one it belongs to; empty fields are filled."""
-        people = {patient: person for patient, person in self.owners.values()}
+        people = dict(self.owners.values())
         changed = dict.fromkeys(self.new_studies, 0)
         for study in self.studies.values():
             patient, _ = self.owners[study.id]
@@ -346,10 +334,7 @@ class _Batch:
         self._count_series()
         arrived = {study.id: study for study in self.studies.values()}
         ids = sorted(self.by_study)
-        values = [
-            _merge(map(columns.study_columns, arrived[id_].variants)) if id_ in arrived else None
-            for id_ in ids
-        ]
+        values = [_merge(map(columns.study_columns, arrived[id_].variants)) if id_ in arrived else None for id_ in ids]
         date, time, accession, number, description, physician, institution = _transpose(values, 7)
         counts = [self.by_study[id_] for id_ in ids]
         here = [arrived.get(id_) for id_ in ids]
@@ -367,9 +352,7 @@ class _Batch:
         ids = sorted(self.by_series)
         here = [arrived.get(id_) for id_ in ids]
         values = [_merge(map(columns.series_columns, one.variants)) if one else None for one in here]
-        modality, number, description, part, protocol, maker, model, station, date, time = _transpose(
-            values, 10
-        )
+        modality, number, description, part, protocol, maker, model, station, date, time = _transpose(values, 10)
         changed = self._all(
             "update_series", ids=ids, instances=[self.by_series[id_].instances for id_ in ids],
             bytes=[self.by_series[id_].bytes for id_ in ids], firsts=[one and one.first for one in here],

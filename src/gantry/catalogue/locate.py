@@ -15,10 +15,10 @@ from gantry import database
 
 @dataclass(slots=True)
 class Known:
-    """An instance that is in the index: the study it lies in and the digests of all its versions."""
+    """An instance that is in the index: the study it lies in, and where each of its versions is, by digest."""
 
     study_instance_uid: str
-    digests: set[bytes] = field(default_factory=set)
+    digests: dict[bytes, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,15 @@ class Location:
     current: bool
 
 
-def lookup_versions(
-    connection: psycopg.Connection[Any], sop_instance_uids: Collection[str]
-) -> dict[str, Known]:
+def lookup_versions(connection: psycopg.Connection[Any], sop_instance_uids: Collection[str]) -> dict[str, Known]:
     """The instances among these that are in the index, by SOP Instance UID. One query, no locks."""
     sql = database.statements("gantry.catalogue", "index.sql")["lookup_versions"]
     found: dict[str, Known] = {}
-    for uid, digest, study in connection.execute(sql, {"uids": list(sop_instance_uids)}):
+    for uid, digest, study, path in connection.execute(sql, {"uids": list(sop_instance_uids)}):
         known = found.get(uid)
         if known is None:
             known = found[uid] = Known(study)
-        known.digests.add(bytes(digest))
+        known.digests[bytes(digest)] = path
     return found
 
 

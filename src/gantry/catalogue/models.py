@@ -32,9 +32,7 @@ class Patient(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["patient_id", "issuer_of_patient_id", "anchor"], name="patient_identity"
-            ),
+            models.UniqueConstraint(fields=["patient_id", "issuer_of_patient_id", "anchor"], name="patient_identity"),
         ]
         indexes = [models.Index(OpClass(Lower("patient_name"), name="text_pattern_ops"), name="patient_name")]
 
@@ -43,7 +41,10 @@ class Patient(models.Model):
 
 
 class Study(models.Model):
-    """A study. Counts are of current instances; `settled_at` is empty while more may come."""
+    """A study. Counts are of current versions, `size_bytes` is of their data sets.
+
+    `settled_at` is empty while more may come.
+    """
 
     id = models.BigAutoField(primary_key=True)
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="studies")
@@ -62,9 +63,7 @@ class Study(models.Model):
     conflict_count = models.IntegerField(default=0)
     first_received_at = models.DateTimeField()
     last_received_at = models.DateTimeField()
-    last_indexed_at = models.DateTimeField(
-        db_default=Now(), help_text="What the quiet time of a study is counted from"
-    )
+    last_indexed_at = models.DateTimeField(db_default=Now(), help_text="What the quiet time of a study is counted from")
     settled_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -105,9 +104,7 @@ class Series(models.Model):
 
     class Meta:
         verbose_name_plural = "series"
-        constraints = [
-            models.UniqueConstraint(fields=["study", "series_instance_uid"], name="series_in_study")
-        ]
+        constraints = [models.UniqueConstraint(fields=["study", "series_instance_uid"], name="series_in_study")]
         indexes = [models.Index(fields=["series_instance_uid"], name="series_uid")]
 
     def __str__(self) -> str:
@@ -165,9 +162,7 @@ class Version(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["instance", "sha256"], name="version_bytes_once"),
-            models.UniqueConstraint(
-                fields=["instance"], condition=Q(current=True), name="version_one_current"
-            ),
+            models.UniqueConstraint(fields=["instance"], condition=Q(current=True), name="version_one_current"),
             models.UniqueConstraint(fields=["file_path"], name="version_path"),
         ]
 
@@ -211,7 +206,5 @@ class OpenAssociation(models.Model):
     since = models.DateTimeField()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["association_id", "study"], name="open_association_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["association_id", "study"], name="open_association_once")]
         indexes = [models.Index(fields=["slot"], name="open_association_slot")]

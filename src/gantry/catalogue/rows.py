@@ -83,9 +83,7 @@ def column(value: Value | None) -> str:
     encoded = text.encode()
     if len(encoded) <= TEXT_BYTES:
         return text
-    return (
-        encoded[: TEXT_BYTES - 20].decode("utf-8", "ignore") + "~" + hashlib.sha256(encoded).hexdigest()[:16]
-    )
+    return encoded[: TEXT_BYTES - 20].decode("utf-8", "ignore") + "~" + hashlib.sha256(encoded).hexdigest()[:16]
 
 
 def raw(header: Mapping[str, Value], keys: Sequence[str]) -> Raw:
@@ -111,9 +109,7 @@ def header_json(header: Mapping[str, Value]) -> str:
     # NUL and lone surrogates are the two things that JSON can say and jsonb refuses.
     if len(text) <= HEADER_BYTES and "\\u0000" not in text and "\\ud" not in text:
         return text
-    return json.dumps(
-        {storable(key): _bounded(value) for key, value in header.items()}, separators=(",", ":")
-    )
+    return json.dumps({storable(key): _bounded(value) for key, value in header.items()}, separators=(",", ":"))
 
 
 def _bounded(value: Value) -> Value:
@@ -152,12 +148,12 @@ def patient_columns(values: Raw, study_instance_uid: str) -> PatientColumns:
     )
 
 
-def study_columns(values: Raw) -> tuple[date | None | str, ...]:
+def study_columns(values: Raw) -> tuple[date | str | None, ...]:
     """From the raw values of STUDY_KEYS, in their order."""
     return (parse_date(values[0]) if values[0] else None, *map(column, values[1:]))
 
 
-def series_columns(values: Raw) -> tuple[date | int | None | str, ...]:
+def series_columns(values: Raw) -> tuple[date | int | str | None, ...]:
     """From the raw values of SERIES_KEYS, in their order."""
     return (
         column(values[0]), big_int(values[1]), *map(column, values[2:8]),

@@ -73,14 +73,11 @@ class InstanceOut(Schema):
     rows: int | None
     columns: int | None
     version_count: int = Field(description="How many different data sets came under this UID")
-    sha256: Digest = Field(
-        description="Of the data set as received, without preamble and group 0002; hexadecimal"
-    )
+    sha256: Digest = Field(description="Of the data set as received, without preamble and group 0002; hexadecimal")
     transfer_syntax_uid: str = Field(examples=["1.2.840.10008.1.2.1"])
     dataset_bytes: int
     file_bytes: int = Field(description="With preamble and group 0002")
     received_at: datetime
-
 
 
 class VersionOut(Schema):
@@ -101,7 +98,6 @@ class VersionOut(Schema):
     received_at: datetime
     indexed_at: datetime
     warnings: list[str]
-
 
 
 class ConflictOut(Schema):
@@ -138,9 +134,7 @@ class StudyDetail(StudyOut):
 class InstanceDetail(InstanceOut):
     """An instance with all its versions and conflicts."""
 
-    header: dict[str, Any] = Field(
-        description="The scanned attributes of the current version: keyword to value"
-    )
+    header: dict[str, Any] = Field(description="The scanned attributes of the current version: keyword to value")
     versions: list[VersionOut] = Field(description="Newest first")
     conflicts: list[ConflictOut]
 

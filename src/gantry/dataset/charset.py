@@ -1,7 +1,7 @@
 """Text of a data set to str: Specific Character Set (PS3.3 C.12.1.1.2, PS3.5 6.1 and annexes H to K).
 
-Never raises: bytes that are no characters become U+FFFD, with a warning. Neither NUL nor lone
-surrogates are given out, as PostgreSQL can keep neither.
+Never raises: bytes that are no characters become U+FFFD, with a warning. None of the codecs below
+gives lone surrogates, which PostgreSQL could not keep (tried with all sequences of their bytes).
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ _EXACT = re.compile(
     r"ISO_IR (?:6|13|100|101|109|110|126|127|138|144|148|166|192|203)|GB18030|GBK"
     r"|ISO 2022 IR (?:6|13|58|87|100|101|109|110|126|127|138|144|148|149|159|166|203)"
 )
-_UNSTORABLE = re.compile("[\ud800-\udfff]")
 
 
 class CharacterSet:
@@ -83,13 +82,11 @@ class CharacterSet:
             return raw.decode("ascii")
         codec = self._codecs[0]
         if ESCAPE in raw and codec not in {"utf-8", "gb18030", "gbk"}:
-            text = decode_with_escapes(raw, self._codecs, warnings, person_name=person_name)
-        elif self._guess:
+            return decode_with_escapes(raw, self._codecs, warnings, person_name=person_name)
+        if self._guess:
             warnings.append("text outside of ASCII without a Specific Character Set; a guess was made")
-            text = _guessed(raw)
-        else:
-            text = self._decode_plain(raw, codec, warnings)
-        return _UNSTORABLE.sub("\ufffd", text)
+            return _guessed(raw)
+        return self._decode_plain(raw, codec, warnings)
 
     def _decode_plain(self, raw: bytes, codec: str, warnings: list[str]) -> str:
         if codec == "ascii":  # code extensions, yet no escape sequence: the one in G1 may have been meant

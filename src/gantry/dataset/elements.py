@@ -14,6 +14,7 @@ from gantry.dataset.sequences import SequenceWalk
 
 MAX_ELEMENTS = 50_000
 MAX_WARNINGS = 20
+MAX_DAMAGED_SEQUENCES = 100
 
 SOP_INSTANCE_UID = 0x00080018
 STUDY_INSTANCE_UID = 0x0020000D
@@ -44,7 +45,7 @@ class Walk:
     VR is 0 in implicit VR. `passed` is True when the walk came beyond the last wanted element.
     """
 
-    __slots__ = ("_last", "_previous", "_wanted", "budget", "data", "done", "encoding", "end",
+    __slots__ = ("_damaged", "_last", "_previous", "_wanted", "budget", "data", "done", "encoding", "end",
                  "found", "passed", "position", "warnings")  # fmt: skip
 
     def __init__(self, data: Buffer, encoding: Encoding, wanted: Wanted) -> None:
@@ -54,6 +55,7 @@ class Walk:
         self._wanted = wanted.big if encoding.big_endian else wanted.little
         self._last = wanted.last
         self._previous = 0
+        self._damaged = 0
         self.found: dict[int, tuple[int, int, int]] = {}
         self.warnings: list[str] = []
         self.position = 0
@@ -181,6 +183,11 @@ class Walk:
         for warning in sorted(sequence.warnings):
             self.warn(warning)
         self.done = not sequence.closed
+        if sequence.warnings:
+            self._damaged += 1
+        if self._damaged > MAX_DAMAGED_SEQUENCES:
+            self.warn(f"more than {MAX_DAMAGED_SEQUENCES} sequences are damaged; the rest was not read")
+            self.done = True
         return sequence.position
 
     def _stray_delimiter(self, value: int, tag: int) -> tuple[int, int]:
@@ -213,9 +220,7 @@ class Walk:
         if position + 8 > self.end:
             return position == self.end
         raw_tag, _, _ = self.encoding.explicit_header.unpack_from(self.data, position)
-        return self.encoding.tag(raw_tag) > after and is_known_vr(
-            bytes(self.data[position + 4 : position + 6])
-        )
+        return self.encoding.tag(raw_tag) > after and is_known_vr(bytes(self.data[position + 4 : position + 6]))
 
     def _exhausted(self) -> None:
         self.warn(f"more than {MAX_ELEMENTS} elements; the rest was not read")

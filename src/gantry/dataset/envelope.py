@@ -52,9 +52,7 @@ def build_prefix(envelope: Envelope) -> tuple[bytes, int]:
     )
     digest = _NO_DIGEST if envelope.sha256 is None else envelope.sha256.hex()
     origin = _origin(envelope.origin, envelope.association_id, envelope.remote_address, envelope.slot)
-    text = f'{_JSON_START}{digest}",{origin},"received_at":"{envelope.received_at.isoformat()}"}}'.encode(
-        "ascii"
-    )
+    text = f'{_JSON_START}{digest}",{origin},"received_at":"{envelope.received_at.isoformat()}"}}'.encode("ascii")
     if len(text) & 1:
         text += b" "
     group = b"".join(
@@ -76,9 +74,7 @@ def _short(element: int, vr: bytes, text: str) -> bytes:
 
 
 @lru_cache(maxsize=128)  # few, as a hostile sender may make them 64 KB long
-def _around_instance(
-    sop_class_uid: str, transfer_syntax_uid: str, calling: str, called: str
-) -> tuple[bytes, bytes]:
+def _around_instance(sop_class_uid: str, transfer_syntax_uid: str, calling: str, called: str) -> tuple[bytes, bytes]:
     """The elements before and after Media Storage SOP Instance UID; the same for a whole association."""
     before = _LONG.pack(0x0002, 0x0001, b"OB", 2) + b"\0\1" + _short(0x0002, b"UI", sop_class_uid)
     after = (

@@ -18,9 +18,9 @@ class DatasetError(Exception):
         self.reason = reason
 
 
-class NotDicom(DatasetError):  # noqa: N818 - the name is the message
+class NotDicom(DatasetError):
     """Not a DICOM file."""
 
 
-class DamagedHeader(DatasetError):  # noqa: N818 - the name is the message
+class DamagedHeader(DatasetError):
     """A DICOM file whose file meta information is damaged."""

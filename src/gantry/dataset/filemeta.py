@@ -41,7 +41,7 @@ def read_file_meta(head: memoryview, start: int, *, total: int) -> FileMeta:
     declared_end = -1
     for _ in range(_MAX_ELEMENTS):
         if position + 8 > len(head):
-            if position != total:
+            if position not in {total, declared_end}:
                 raise _cut(position + 8, total)
             break
         (group,) = EXPLICIT_LITTLE.number.unpack_from(head, position)

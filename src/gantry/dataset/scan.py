@@ -32,9 +32,7 @@ _CHARACTER_SET = 0x00080005
 _SOP_CLASS_UID = 0x00080016
 _FILE_META_GROUP = 0x0002
 _ATTRIBUTES = {
-    indexed.tag: (keyword, indexed.vr)
-    for keyword, indexed in INDEXED_KEYWORDS.items()
-    if indexed.tag >> 16 != _FILE_META_GROUP
+    indexed.tag: (keyword, indexed.vr) for keyword, indexed in INDEXED_KEYWORDS.items() if indexed.tag >> 16 != _FILE_META_GROUP
 }
 _INDEXED = Wanted(_ATTRIBUTES)
 _IDENTITY = Wanted((_SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
@@ -144,8 +142,6 @@ def _decode(walk: Walk, values: dict[str, str | list[str]], warnings: list[str])
             warnings.append(f"{tag_name(tag)} has an odd length")
         raw = bytes(data[value : value + length])
         if vr == "US":
-            values[keyword] = decode_number(
-                raw, encoding.vr_name(given_vr), warnings, big_endian=encoding.big_endian
-            )
+            values[keyword] = decode_number(raw, encoding.vr_name(given_vr), warnings, big_endian=encoding.big_endian)
         else:
             values[keyword] = decode_text(raw, vr, charset, warnings)

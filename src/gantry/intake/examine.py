@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -44,6 +46,7 @@ class Examined:
     association_id: UUID | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     placed: str = ""
+    restored: str = ""  # where a lost file was put back
     held: tuple[str, int, int] | None = None  # path in the quarantine, where the data set begins, size
 
     @property
@@ -61,6 +64,14 @@ def quarantine_id(sha256: bytes) -> UUID:
     return uuid5(_QUARANTINE, sha256.hex())
 
 
+def say(error: BaseException) -> str:
+    """The kind of an error and where it was raised; never its message, which may hold patient data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    state = getattr(error, "sqlstate", None)
+    return f"{type(error).__name__}{f' {state}' if state else ''}{place}"
+
+
 def examine(obj: SpooledObject) -> Examined:
     """Read the header and judge it. Whatever the bytes are, the answer is a row or a reason; storage errors are raised."""
     found = Examined(obj)
@@ -73,7 +84,7 @@ def examine(obj: SpooledObject) -> Examined:
         found.hold(reasons.UNREADABLE, str(error))
     except MISTAKES as error:
         # A mistake of ours that these bytes bring to light. They are kept; the next object goes on.
-        log.error("an object could not be read (%s); it is held", type(error).__name__)
+        log.error("an object could not be read (%s); it is held", say(error))
         found.hold(reasons.UNREADABLE, f"{reasons.UNREADABLE.text}: {type(error).__name__}")
     return found
 
@@ -126,8 +137,9 @@ def _read(found: Examined, view: memoryview) -> None:
 
 
 def _identity(header: Header) -> Identity:
-    uids = [header.values.get(keyword) for keyword in _UIDS]
-    return Identity(*(uid if isinstance(uid, str) else None for uid in uids), header.complete)
+    get = header.values.get
+    uids = [uid if isinstance(uid := get(keyword), str) else None for keyword in _UIDS]
+    return Identity(uids[0], uids[1], uids[2], uids[3], header.complete)
 
 
 def _values(header: Header, sop_class_uid: str, syntax: str) -> dict[str, str | list[str]]:

@@ -99,9 +99,7 @@ class _Import:
             uid = identity.sop_instance_uid or ""
         # Each file has a time of its own: by it we know our versions again.
         self._last = received_at = max(datetime.now(UTC), self._last + _TICK)
-        digest = self._writer.adopt_file(
-            Path(path), lambda sha256: self._sidecar(sha256, received_at), dataset_offset=offset
-        )
+        digest = self._writer.adopt_file(Path(path), lambda sha256: self._sidecar(sha256, received_at), dataset_offset=offset)
         self._taken.append(_Taken(path, uid, digest, received_at))
         self._bytes += size
 
@@ -144,9 +142,7 @@ def _sniff(path: str) -> tuple[bytes, int, Part10 | None]:
                 return head, size, None
             if normalise_uid(part.sop_class_uid) == DICOMDIR_UID:
                 raise NotDicom("a DICOMDIR: its files are taken, not the directory")
-            identity = scan_identity(
-                memoryview(head)[part.dataset_offset :], part.transfer_syntax_uid, whole=len(head) >= size
-            )
+            identity = scan_identity(memoryview(head)[part.dataset_offset :], part.transfer_syntax_uid, whole=len(head) >= size)
             if identity.complete or len(head) >= size:
                 break
         return head, size, part

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +22,13 @@ from uuid import UUID, uuid4
 import psycopg
 
 from gantry import database, facts, metrics
-from gantry.catalogue import associations, lookup_versions
+from gantry.catalogue import Known, associations, lookup_versions
 from gantry.catalogue.index import IndexedBatch, index_versions
 from gantry.catalogue.rows import column
 from gantry.catalogue.settle import settle_due
 from gantry.intake import reasons
-from gantry.intake.examine import MISTAKES, Examined, examine
-from gantry.intake.place import place_held, place_version, take_back
+from gantry.intake.examine import MISTAKES, Examined, examine, say
+from gantry.intake.place import place_held, place_version, restore_lost, take_back
 from gantry.storage import AssociationEnded, RunEnded, RunStarted, SpooledObject, SpoolReader
 from gantry.storage.errors import ObjectMissing, StorageError, StorageFailed
 from gantry.storage.spooled import SpoolEvent
@@ -114,7 +114,7 @@ class Indexer:
                 backoff = FIRST_BACKOFF
             except (psycopg.Error, StorageError, OSError) as error:
                 # No message: psycopg's may hold values of the row.
-                log.warning("indexing waits %.1f s: %s", backoff, _say(error))
+                log.warning("indexing waits %.1f s: %s", backoff, say(error))
                 self._disconnect()
                 stop.wait(backoff * random.uniform(0.8, 1.2))  # noqa: S311  spreads retries, protects nothing
                 backoff = min(backoff * 2, LAST_BACKOFF)
@@ -195,7 +195,7 @@ class Indexer:
             return self._index(connection, events[:middle]) + self._index(connection, events[middle:])
         if not batch.objects or batch.objects[0].row is None:
             raise error
-        log.error("an object cannot be indexed (%s); it is held", _say(error))
+        log.error("an object cannot be indexed (%s); it is held", say(error))
         again = self._prepare(connection, events, refused=type(error).__name__)
         indexed = self._commit(connection, again)
         again.objects[0].placed = batch.objects[0].placed
@@ -225,23 +225,29 @@ class Indexer:
         connection.commit()
         fresh: set[tuple[str, bytes]] = set()
         for found in batch.objects:
-            row = found.row
-            if row is None:
-                continue
-            key = (row.sop_instance_uid, row.sha256)
-            if key in fresh or (row.sop_instance_uid in known and row.sha256 in known[row.sop_instance_uid].digests):
-                continue
-            fresh.add(key)
-            try:
-                place_version(self._home, self._reader, found, known)
-            except ObjectMissing:
-                log.warning("an object has left the spool before it was placed")
-                found.row = None
+            if found.row is not None:
+                self._place(found, known, fresh)
         for found in batch.objects:
             if found.reason is not None:
                 found.held = place_held(self._home, self._reader, found)
         self._reader.sync()
         return batch
+
+    def _place(self, found: Examined, known: Mapping[str, Known], fresh: set[tuple[str, bytes]]) -> None:
+        row = found.row
+        assert row is not None
+        there = known.get(row.sop_instance_uid)
+        path = there.digests.get(row.sha256) if there else None
+        key = (row.sop_instance_uid, row.sha256)
+        try:
+            if path is not None:
+                restore_lost(self._home, self._reader, found, path)
+            elif key not in fresh:
+                fresh.add(key)
+                place_version(self._home, self._reader, found, known)
+        except ObjectMissing:
+            log.warning("an object has left the spool before it was placed")
+            found.row = None
 
     def _commit(self, connection: psycopg.Connection[Any], batch: _Batch) -> IndexedBatch:
         for tried in range(1, _TRIES + 1):
@@ -262,6 +268,11 @@ class Indexer:
         for found in batch.objects:
             if found.held is not None:
                 connection.execute(self._sql["hold"], _held_columns(found, now))
+            if found.restored:
+                log.warning("a stored file was missing; the same bytes came again and took its place")
+                offset, size = found.object.dataset_offset, found.object.size
+                values = {"path": found.restored, "dataset_offset": offset, "file_bytes": size}
+                connection.execute(self._sql["restored"], values)
         self._note_associations(connection, batch, indexed, now)
         if batch.positions:
             values = {"segments": list(batch.positions), "offsets": list(batch.positions.values()), "now": now}
@@ -297,9 +308,7 @@ class Indexer:
         """After the commit: no file without a row, then the spool lets go."""
         outcomes = iter(indexed.outcomes)
         placed = [
-            found.placed
-            for found in batch.objects
-            if (found.row is None or next(outcomes) == "duplicate") and found.placed
+            found.placed for found in batch.objects if (found.row is None or next(outcomes) == "duplicate") and found.placed
         ]
         if placed:
             known = {row[0] for row in connection.execute(self._sql["known_paths"], {"paths": placed})}
@@ -307,9 +316,7 @@ class Indexer:
             for relative in placed:
                 if relative not in known:
                     take_back(self._home, relative)
-        done = [
-            event for event in batch.events if isinstance(event, SpooledObject) and id(event) not in batch.left
-        ]
+        done = [event for event in batch.events if isinstance(event, SpooledObject) and id(event) not in batch.left]
         freed = self._reader.release(done, self._positions)
         if freed:
             connection.execute(self._sql["forget_positions"], {"segments": freed})
@@ -324,9 +331,7 @@ class Indexer:
         connection = self._open()
         settling = self._settling
         with connection.transaction():
-            studies = settle_due(
-                connection, settling.quiet_seconds, settling.on_association_end, datetime.now(UTC)
-            )
+            studies = settle_due(connection, settling.quiet_seconds, settling.on_association_end, datetime.now(UTC))
             facts.publish(connection, *(facts.Settled(study) for study in studies))
         return len(studies)
 
@@ -337,11 +342,6 @@ def is_about_data(error: Exception) -> bool:
         return True
     state = error.sqlstate or ""
     return state[:2] in {"22", "23", "54"} or (not state and isinstance(error, psycopg.DataError))
-
-
-def _say(error: BaseException) -> str:
-    """The kind of an error without its message, which may hold values of a row."""
-    return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()
 
 
 def _held_columns(found: Examined, now: datetime) -> dict[str, Any]:

@@ -44,6 +44,15 @@ def place_version(home: Path, reader: SpoolReader, found: Examined, known: Mappi
     found.hold(reasons.PLACE_TAKEN)
 
 
+def restore_lost(home: Path, reader: SpoolReader, found: Examined, relative: str) -> None:
+    """The bytes are known, but their file is gone from the volume: put them back, and say so in `restored`."""
+    if os.path.exists(resolve(home, relative)):
+        return
+    with contextlib.suppress(PlaceTaken):
+        reader.place(found.object, relative)
+        found.restored = relative
+
+
 def _is_same(home: Path, relative: str, found: Examined) -> bool:
     """Whether the file there has our data set; then the row describes that file."""
     row = found.row

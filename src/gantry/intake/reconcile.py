@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -17,7 +16,7 @@ from uuid import uuid4
 import psycopg
 
 from gantry import config, database
-from gantry.catalogue import every_location, lookup_versions
+from gantry.catalogue import every_location
 from gantry.dataset import DamagedHeader, NotDicom, normalise_uid, read_part10, scan_identity
 from gantry.intake.await_index import await_index
 from gantry.intake.examine import quarantine_id
@@ -105,21 +104,27 @@ def _mend_orphans(connection: psycopg.Connection[Any], home: Path, findings: lis
             yield orphan
         else:
             orphans.append(orphan)
-    if not orphans:
+    unknown = []
+    for orphan in orphans:
+        place = _place_of(connection, orphan)
+        if place is None:
+            unknown.append(orphan)
+        else:
+            yield _second_copy(connection, home, orphan, *place)
+    if not unknown:
         return
     settings = config.current()
-    with ExitStack() as stack:
-        writer = stack.enter_context(
-            SpoolWriter(home, f"mend-{uuid4().hex[:8]}", durability=settings.durability, reserve_bytes=0)
-        )
-        for orphan in orphans:
-            writer.adopt_stored(
-                resolve(home, orphan.finding.path), sha256=orphan.sha256, dataset_offset=orphan.dataset_offset
-            )
+    slot = f"mend-{uuid4().hex[:8]}"
+    with SpoolWriter(home, slot, durability=settings.durability, reserve_bytes=0) as writer:
+        for orphan in unknown:
+            writer.adopt_stored(resolve(home, orphan.finding.path), sha256=orphan.sha256, dataset_offset=orphan.dataset_offset)
         writer.flush()
-        await_index(home, lambda: all(_is_indexed(connection, orphan) for orphan in orphans))
-    for orphan in orphans:
-        yield _answer(connection, home, orphan)
+        await_index(home, lambda: all(_place_of(connection, orphan) for orphan in unknown))
+    for orphan in unknown:
+        if _place_of(connection, orphan):
+            yield Mended(orphan.finding, "indexed", "it went through the door again")
+        else:
+            yield Mended(orphan.finding, "left", "it is in the spool and is not indexed yet")
 
 
 def _read(home: Path, finding: Finding) -> _Orphan | Mended:
@@ -142,36 +147,32 @@ def _read(home: Path, finding: Finding) -> _Orphan | Mended:
         return Mended(finding, "left", str(error))
 
 
-def _is_indexed(connection: psycopg.Connection[Any], orphan: _Orphan) -> bool:
+def _place_of(connection: psycopg.Connection[Any], orphan: _Orphan) -> tuple[str, int] | None:
+    """(path, where the data set begins) of the version or held object that has these bytes."""
+    sql = database.statements("gantry.intake")
     with connection.transaction():
-        known = lookup_versions(connection, [orphan.sop_instance_uid]).get(orphan.sop_instance_uid)
-        if known and orphan.sha256 in known.digests:
-            return True
-        ids = [quarantine_id(orphan.sha256)]
-        return connection.execute(database.statements("gantry.intake")["held_now"], {"ids": ids}).fetchone() is not None
+        row = connection.execute(sql["place_of_version"], {"uid": orphan.sop_instance_uid, "sha256": orphan.sha256}).fetchone()
+        if row is None:
+            row = connection.execute(sql["place_of_held"], {"id": quarantine_id(orphan.sha256)}).fetchone()
+    return None if row is None else (str(row[0]), int(row[1]))
 
 
-def _answer(connection: psycopg.Connection[Any], home: Path, orphan: _Orphan) -> Mended:
-    """The door has seen the file again. If its row names another path, one of the two files is too many, or missing."""
+def _second_copy(connection: psycopg.Connection[Any], home: Path, orphan: _Orphan, relative: str, offset: int) -> Mended:
+    """Its bytes have a row with another path: one of the two files is too many, or the other is lost."""
     path = orphan.finding.path
-    if path in known_paths(connection, [path]):
-        return Mended(orphan.finding, "indexed", "the index knows it again")
-    sql = database.statements("gantry.intake")["place_of"]
-    with connection.transaction():
-        values = {"uid": orphan.sop_instance_uid, "sha256": orphan.sha256, "id": quarantine_id(orphan.sha256)}
-        row = connection.execute(sql, values).fetchone()
-    if row is None:
-        return Mended(orphan.finding, "left", "it was put into the spool and is not indexed yet")
-    relative, offset = row
     try:
         with open_object(home, relative, dataset_offset=offset) as there:
             same = there.digest() == orphan.sha256
     except ObjectMissing:
-        if offset != orphan.dataset_offset:
-            return Mended(orphan.finding, "left", "its row describes a file with another beginning")
         os.makedirs(os.path.dirname(resolve(home, relative)), mode=0o700, exist_ok=True)
-        os.rename(resolve(home, path), resolve(home, relative))
+        size = os.stat(resolve(home, path)).st_size
+        with connection.transaction():
+            values = {"path": relative, "dataset_offset": orphan.dataset_offset, "file_bytes": size}
+            connection.execute(database.statements("gantry.intake")["restored"], values)
+            os.rename(resolve(home, path), resolve(home, relative))
         return Mended(orphan.finding, "restored", "moved to the place where its row expects it")
+    except StorageError as error:
+        return Mended(orphan.finding, "left", f"the file of its row cannot be read: {error}")
     if not same:
         return Mended(orphan.finding, "left", "the file of its row is damaged; this one is whole")
     take_back(home, path)

@@ -29,6 +29,5 @@ class QuarantinedOut(Schema):
     quarantined_at: datetime
 
 
-
 class QuarantinePage(Page[QuarantinedOut]):
     """A page of the quarantine."""

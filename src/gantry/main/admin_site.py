@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminPasswordChangeForm
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -36,7 +36,7 @@ class SignInForm(AuthenticationForm):
         name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if self.request is not None and name is not None and password:
             try:
-                self.user_cache: AbstractBaseUser | None = sign_in.verify(self.request, name, password)
+                self.user_cache = sign_in.verify(self.request, name, password)
             except RequestRefused as error:
                 raise ValidationError(f"{error.message} {error.advice}", code=error.code) from error
         return self.cleaned_data
@@ -53,9 +53,9 @@ class OwnPasswordForm(AdminPasswordChangeForm):
     def clean(self) -> dict[str, Any]:
         """The new password must be another one."""
         cleaned = super().clean() or {}
-        new = cleaned.get("new_password1") or cleaned.get("password1")
+        new = cleaned.get("new_password1")
         if new and self.user.check_password(new):
-            raise ValidationError("The new password is the old one.")
+            self.add_error("new_password1", "The new password is the old one.")
         return cleaned
 
 
@@ -68,7 +68,7 @@ class GantrySite(AdminSite):
     site_url = "/"
     enable_nav_sidebar = True
     login_form = SignInForm
-    empty_value_display = "–"
+    empty_value_display = "-"
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Staff that `admin.use` is allowed to; the duty to change the password is looked at in `admin_view`."""
@@ -99,15 +99,15 @@ class GantrySite(AdminSite):
             request.session.set_expiry(sign_in.SESSION_SECONDS)
         return answer
 
-    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The page for a new password."""
-        request.current_app = self.name  # type: ignore[attr-defined]  # Django's own way to say so
+        request.current_app = self.name
         view = PasswordChangeView.as_view(
             form_class=OwnPasswordForm, template_name="registration/password_change_form.html",
             success_url=reverse("admin:password_change_done"),
             extra_context={**self.each_context(request), **(extra_context or {})},
         )  # fmt: skip
-        return view(request)  # type: ignore[return-value]  # a template response
+        return view(request)
 
     def get_urls(self) -> list[Any]:
         """Django's addresses; the sign-in page is declared public."""

@@ -68,7 +68,8 @@ class StudyPage(ReadOnly):
     list_select_related = ("patient",)
     ordering = ("-last_received_at", "-id")
     search_fields = (
-        "study_instance_uid__exact", "accession_number__startswith", "patient__patient_id__exact", "patient__patient_name__istartswith",
+        "study_instance_uid__exact", "accession_number__startswith", "patient__patient_id__exact",
+        "patient__patient_name__istartswith",
     )  # fmt: skip
     search_help_text = "Study Instance UID, patient ID (whole), accession number or patient name (beginning)"
 
@@ -86,7 +87,14 @@ class StudyPage(ReadOnly):
 class SeriesPage(ReadOnly):
     """Series."""
 
-    list_display = ("series_instance_uid", "modality", "series_number", "series_description", "instance_count", "last_received_at")
+    list_display = (
+        "series_instance_uid",
+        "modality",
+        "series_number",
+        "series_description",
+        "instance_count",
+        "last_received_at",
+    )
     ordering = ("-id",)
     raw_id_fields = ("study",)
     search_fields = ("series_instance_uid__exact", "study__study_instance_uid__exact")

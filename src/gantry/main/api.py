@@ -16,13 +16,13 @@ from ninja.openapi.views import openapi_view
 from ninja.operation import Operation
 
 import gantry
+from gantry.accounts import connection
 from gantry.accounts.api import router as accounts
 from gantry.accounts.errors import RequestRefused
 from gantry.accounts.route import view_may
 from gantry.accounts.schemas import ErrorAnswer
 from gantry.catalogue.api import router as catalogue
 from gantry.intake.api import router as intake
-from gantry.accounts import connection
 from gantry.main import errors_api
 from gantry.main.health_api import router as health
 from gantry.nodes.api import router as nodes

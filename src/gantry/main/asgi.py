@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 from django.core.asgi import get_asgi_application
 
 from gantry.main.asgi_limits import Limits
-from gantry.main.asgi_static import StaticFiles
+from gantry.main.asgi_static import Application, StaticFiles
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry.main.django_settings")
 
-application = Limits(StaticFiles(get_asgi_application()))
+application = Limits(StaticFiles(cast("Application", get_asgi_application())))

@@ -25,7 +25,7 @@ from gantry.main.cli_output import JsonOption
 
 EPILOG = "Exit status: 0 done; 1 it failed, or problems were found; 2 wrong use or settings; 130 interrupted."
 app = typer.Typer(
-    name="gantry", no_args_is_help=True, add_completion=True, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=EPILOG,
+    name="gantry", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 serve = typer.Typer(no_args_is_help=True, help="Run one process, for systemd or containers.", epilog=EPILOG)
@@ -97,7 +97,9 @@ def serve_web() -> None:
 
 
 @serve.command("receiver", epilog=EPILOG)
-def serve_receiver(slot: Annotated[str, typer.Option("--slot", help="Its folder of the spool; each receiver needs its own.")] = "r0") -> None:
+def serve_receiver(
+    slot: Annotated[str, typer.Option("--slot", help="Its folder of the spool; each receiver needs its own.")] = "r0",
+) -> None:
     """DICOM receiver. Without `gantry up` it brings its indexer along."""
     from gantry.main import serve as processes
 
@@ -122,6 +124,7 @@ def serve_worker() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line; gives the exit status and never raises."""
+    os.umask(0o077)
     try:
         status = app(list(sys.argv[1:] if arguments is None else arguments), prog_name="gantry", standalone_mode=False)
         return status if isinstance(status, int) else 0

@@ -21,7 +21,9 @@ _MARKS = {"fine": "[green]fine[/green]", "warning": "[yellow]warning[/yellow]", 
 def create_token(
     name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
     user: Annotated[str | None, typer.Option(help="Whose (default: the first administrator).")] = None,
-    action: Annotated[list[str] | None, typer.Option(help="Only for this action; repeat for several (default: all of the user's).")] = None,
+    action: Annotated[
+        list[str] | None, typer.Option(help="Only for this action; repeat for several (default: all of the user's).")
+    ] = None,
     days: Annotated[int | None, typer.Option(help="Expires after so many days (default: never).")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -48,7 +50,10 @@ def doctor(json: JsonOption = False) -> None:
         cli_output.print_json({"ok": not problems, "findings": findings})
     else:
         for finding in findings:
-            cli_output.out.print(f"{_MARKS[finding.level]:<8} {cli_output.text(finding.subject)}: {cli_output.text(finding.message)}", soft_wrap=True)
+            cli_output.out.print(
+                f"{_MARKS[finding.level]:<8} {cli_output.text(finding.subject)}: {cli_output.text(finding.message)}",
+                soft_wrap=True,
+            )
             if finding.remedy:
                 cli_output.out.print(f"         {cli_output.text(finding.remedy)}", soft_wrap=True)
     raise typer.Exit(FAILED if problems else 0)

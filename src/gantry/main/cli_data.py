@@ -17,6 +17,10 @@ from gantry.main.cli_output import JsonOption, YesOption
 #: Outcomes that need no line of their own.
 _GOOD = frozenset({"confirmed", "stored", "duplicate", "new version"})
 _SHOWN = 100
+_STUDY_COLUMNS = (
+    "patient ID", "patient name", "study date", "modalities", "description", "series#", "instances#", "size#", "conflicts#",
+    "Study Instance UID",
+)  # fmt: skip
 PathsArgument = Annotated[list[Path], typer.Argument(metavar="PATH...", exists=True, help="Files, or folders with all in them.")]
 
 
@@ -78,20 +82,22 @@ def _print_outcomes(outcomes: Sequence[tuple[str, str, str]], counts: Mapping[st
 
 
 def studies(
-    query: Annotated[str | None, typer.Argument(help="Part of patient ID, name, accession number or description, or a Study Instance UID.")] = None,
+    query: Annotated[
+        str | None, typer.Argument(help="Part of patient ID, name, accession number or description, or a Study Instance UID.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
     json: JsonOption = False,
 ) -> None:
     """List studies, the last received first."""
     with connected(create=False) as connection:
-        from gantry.catalogue import find_studies
+        from gantry.catalogue.find import StudyQuery, find_studies
 
-        page = find_studies(connection, q=query, limit=limit)
+        page = find_studies(connection, StudyQuery(q=query), limit=limit)
     if json:
         cli_output.print_json(page.items)
     else:
         cli_output.print_table(
-            ("patient ID", "patient name", "study date", "modalities", "description", "series#", "instances#", "size#", "conflicts#", "Study Instance UID"),
+            _STUDY_COLUMNS,
             (
                 (item.patient_id, item.patient_name, item.study_date, item.modalities, item.study_description, item.series_count,
                  item.instance_count, cli_output.size(item.size_bytes), item.conflict_count or "", item.study_instance_uid)
@@ -106,7 +112,9 @@ def studies(
 def verify(
     mend: Annotated[bool, typer.Option("--mend", help="Index files the index does not know, remove halves of files.")] = False,
     yes: YesOption = False,
-    grace: Annotated[float | None, typer.Option(help="Leave alone what is younger and unknown, seconds (default: 60 while `gantry up` runs).")] = None,
+    grace: Annotated[
+        float | None, typer.Option(help="Leave alone what is younger and unknown, seconds (default: 60 while `gantry up` runs).")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Compare every stored file with its digest and the index, both ways. Exit status 1 if problems are left."""
@@ -132,5 +140,7 @@ def verify(
             cli_output.print_table(("finding", "file", "explanation", "mended"), rows)
         cli_output.note(f"{report.checked} files ({cli_output.size(report.bytes)}) compared, {len(left)} problems left.")
         if left and not mend:
-            cli_output.note("`gantry verify --mend` mends what can be mended; damaged or missing bytes must be sent again or restored.")
+            cli_output.note(
+                "`gantry verify --mend` mends what can be mended; damaged or missing bytes must be sent again or restored."
+            )
     raise typer.Exit(1 if left else 0)

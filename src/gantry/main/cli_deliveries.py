@@ -68,10 +68,11 @@ def retry(
     if study is None and node is None:
         cli_output.confirm("Retry everything that failed or is dead?", yes=yes)
     with connected(create=False) as connection:
-        from gantry.transfers import retry as retrying
+        from gantry.transfers.retry import RETRYABLE
+        from gantry.transfers.retry import retry as try_again
 
-        statuses = status or list(retrying.RETRYABLE)
-        count = retrying.retry(connection, study_uid=study, node=node, statuses=statuses)
+        statuses = status or list(RETRYABLE)
+        count = try_again(connection, study_uid=study, node=node, statuses=statuses)
     if json:
         cli_output.print_json({"retried": count})
     else:
@@ -98,7 +99,14 @@ def receipt(
         cli_output.print_table(
             ("SOP instance", "status", "sent", "bytes#", "SHA-256 of the data set", "byte-identical"),
             (
-                (item.sop_instance_uid, item.status, item.sent_at, item.dataset_bytes, item.stored_sha256, "yes" if item.identical else "no")
+                (
+                    item.sop_instance_uid,
+                    item.status,
+                    item.sent_at,
+                    item.dataset_bytes,
+                    item.stored_sha256,
+                    "yes" if item.identical else "no",
+                )
                 for item in place.instances
             ),
             title=f"{place.node} ({place.aet}): {place.confirmed} of {place.ordered} instances delivered",

@@ -46,6 +46,10 @@ def describe(error: BaseException) -> tuple[str, str, int]:
         return f"The settings cannot be used: {error}", "`gantry config show` lists them all", USAGE
     if isinstance(error, SetupError):
         return error.cause, error.remedy, FAILED
+    return _describe_other(error)
+
+
+def _describe_other(error: BaseException) -> tuple[str, str, int]:
     if isinstance(error, BrokenPipeError):
         return "The reader of our output is gone", "", FAILED
     if type(error).__name__ == "OperationalError" or type(error).__module__.startswith("django.db"):

@@ -39,7 +39,9 @@ def add(
         if json:
             cli_output.print_json(as_dict(node))
         else:
-            cli_output.note(f"Added node {node.name}: {node.aet}@{node.host}:{node.port}. Check it with `gantry node echo {node.name}`.")
+            cli_output.note(
+                f"Added node {node.name}: {node.aet}@{node.host}:{node.port}. Check it with `gantry node echo {node.name}`."
+            )
 
 
 @app.command("list")

@@ -33,18 +33,20 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {str(key.value if isinstance(key, Enum) else key): plain(item) for key, item in value.items()}
-    if isinstance(value, Enum):
-        return value.value
+        return {str(plain(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
         return [plain(item) for item in value]
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
     if isinstance(value, datetime | date):
         return value.isoformat()
-    if isinstance(value, Path | UUID):
-        return str(value)
-    return value
+    return str(value) if isinstance(value, Path | UUID) else value
 
 
 def print_json(value: Any) -> None:
@@ -70,7 +72,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     table = Table(title=title or None, title_justify="left")
     for column in columns:
         least = _UID_WIDTH if "UID" in column or column == "SOP instance" else None
-        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold", min_width=least)
+        table.add_column(
+            column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold", min_width=least
+        )
     count = 0
     for row in rows:
         table.add_row(*[text(value) for value in row])
@@ -83,7 +87,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
 
 def note(message: str) -> None:
     """A line for people, on stderr."""
-    err.print(text(message))
+    err.print(text(message), soft_wrap=True)
 
 
 def size(count: float) -> str:

@@ -31,7 +31,9 @@ def add(
     to: Annotated[list[str], typer.Option("--to", help="Destination node; repeat for several.")],
     when: Annotated[
         list[str] | None,
-        typer.Option(help="Condition on CallingAET, CalledAET or an indexed keyword, as in 'Modality=CT,MR'; repeat: all must hold."),
+        typer.Option(
+            help="Condition on CallingAET, CalledAET or an indexed keyword, as in 'Modality=CT,MR'; repeat: all must hold."
+        ),
     ] = None,
     on: Annotated[str, typer.Option(metavar="arrived|settled", help="At arrival, or when the study has gone quiet.")] = "arrived",
     json: JsonOption = False,
@@ -60,7 +62,13 @@ def list_(json: JsonOption = False) -> None:
         cli_output.print_table(
             ("name", "when", "on", "to", "enabled"),
             (
-                (rule.name, _conditions(rule), rule.trigger, [node.name for node in rule.destinations.all()], "yes" if rule.enabled else "no")
+                (
+                    rule.name,
+                    _conditions(rule),
+                    rule.trigger,
+                    [node.name for node in rule.destinations.all()],
+                    "yes" if rule.enabled else "no",
+                )
                 for rule in found
             ),
             empty="No rules. Add one with `gantry rule add NAME --to NODE`.",

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TypeAlias
 
 import psycopg
 
@@ -29,13 +30,16 @@ from gantry import config as settings
 from gantry import database
 from gantry.config import Config
 from gantry.dataset import read_part10, scan_identity
-from gantry.main import cli_output, session
+from gantry.main import cli_output, logs
 from gantry.main.demo_receipt import Proof, show_proof
 from gantry.main.errors import NotAHome, SetupError
+from gantry.main.supervisor import Supervisor
 
 DEFAULT_FOLDER = Path("var-demo")
 _MARK = "demo.json"
 _PATIENCE = 60.0
+#: wait(what, condition) returns when the condition holds, or raises SetupError.
+Waiting: TypeAlias = Callable[[str, Callable[[], bool]], None]
 _WELL_KNOWN = {"http": 8080, "dicom": 11112, "archive": 11113}
 
 
@@ -59,15 +63,11 @@ def demo(folder: Path | None, *, once: bool) -> int:
     stage = _prepare((folder or DEFAULT_FOLDER).expanduser().absolute())
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        with _archive(stage), session.opened(stage.config):
-            from gantry.accounts.bootstrap import ensure_administrator
-
-            password = ensure_administrator()
-            with _instance(stage) as instance:
-                _step("Gantry and a second node, ARCHIVE, are up", began)
-                fine = _play(stage, began)
-                if not once:
-                    _stay(stage, password, instance)
+        with _archive(stage) as archive, _instance(stage) as supervisor:
+            _step("Gantry and a second node, ARCHIVE, are up", began)
+            fine = _play(stage, _waiting(archive), began)
+            if not once:
+                _stay(stage, supervisor)
     except KeyboardInterrupt:
         cli_output.note("Stopped.")
         return 130
@@ -88,7 +88,9 @@ def _prepare(folder: Path) -> Stage:
 
         earlier = homes.Home(folder / "gantry")
         if homes.is_claimed(earlier):
-            raise SetupError(f"A demonstration runs in {folder} already", "Stop it with Ctrl-C, or choose another folder with --home")
+            raise SetupError(
+                f"A demonstration runs in {folder} already", "Stop it with Ctrl-C, or choose another folder with --home"
+            )
         shutil.rmtree(folder)
     if not folder.parent.is_dir():
         raise SetupError(f"{folder.parent} does not exist", f"Make it first: mkdir -p {folder.parent}")
@@ -130,62 +132,55 @@ def _free_ports() -> dict[str, int]:
 
 
 @contextmanager
-def _process(argv: list[str], environment: dict[str, str], log: Path, stop_signal: signal.Signals) -> Iterator[subprocess.Popen[bytes]]:
-    with open(log, "ab") as output:
+def _archive(stage: Stage) -> Iterator[subprocess.Popen[bytes]]:
+    """The second node, in its own process."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GANTRY_")}
+    with open(stage.folder / "archive.log", "ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *argv], env={**environment, "GANTRY_PARENT": str(os.getpid())}, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=output, start_new_session=True,
+            [sys.executable, "-m", "gantry.main.demo_archive", stage.archive_address, str(stage.archive_folder)],
+            env={**environment, "GANTRY_PARENT": str(os.getpid())}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True,
         )  # fmt: skip
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.send_signal(stop_signal)
+        process.terminate()
         try:
-            process.wait(60)
+            process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
-def _plain_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("GANTRY_")}
-
-
 @contextmanager
-def _archive(stage: Stage) -> Iterator[None]:
-    """The second node, in its own process."""
-    argv = ["gantry.main.demo_archive", stage.archive_address, str(stage.archive_folder)]
-    with _process(argv, _plain_environment(), stage.folder / "archive.log", signal.SIGTERM):
-        yield
+def _instance(stage: Stage) -> Iterator[Supervisor]:
+    """What `gantry up` runs, tended in the background."""
+    supervisor = Supervisor(stage.config, quiet=True)
+    logs.set_up(supervisor.home.logs, "supervisor", stage.config.log_level, stderr=False)
+    supervisor.start()
+    ended = threading.Event()
 
+    def tend() -> None:
+        # It lives until the end: what it starts again gets its death signal when this thread ends.
+        while not ended.wait(0.1):
+            supervisor.tend()
 
-@contextmanager
-def _instance(stage: Stage) -> Iterator[subprocess.Popen[bytes]]:
-    """`gantry up`, ready."""
-    environment = {**_plain_environment(), **settings.as_variables(stage.config)}
-    with _process(["gantry.main.cli", "up"], environment, stage.folder / "up.log", signal.SIGINT) as process:
-        wait = _waiting(process)
-        wait("the DICOM port", lambda: (stage.folder / "gantry" / "run" / "status.json").exists())
-        wait("the web page", lambda: _answers(stage.config.http))
-        yield process
-
-
-def _answers(address: str) -> bool:
-    host, port = settings.split_address(address)
+    thread = threading.Thread(target=tend, name="tend", daemon=True)
+    thread.start()
     try:
-        socket.create_connection((host, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+        yield supervisor
+    finally:
+        ended.set()
+        thread.join()
+        supervisor.stop()
 
 
-def _waiting(process: subprocess.Popen[bytes] | None = None) -> Callable[[str, Callable[[], bool]], None]:
+def _waiting(archive: subprocess.Popen[bytes]) -> Waiting:
     def wait(what: str, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _PATIENCE
         while not condition():
-            if process is not None and process.poll() is not None:
-                raise SetupError("The instance of the demonstration ended", "Its output is in up.log in the folder of the demonstration")
+            if archive.poll() is not None:
+                raise SetupError("The second node of the demonstration ended", "The reason is in archive.log in its folder")
             if time.monotonic() > deadline:
                 raise SetupError(f"Waiting for {what} took too long", "The logs are in the folder of the demonstration")
             time.sleep(0.02)
@@ -202,7 +197,7 @@ def sources() -> list[Path]:
     return sorted(Path(str(resources.files("gantry.main"))).joinpath("demo_data").rglob("*.dcm"))
 
 
-def _play(stage: Stage, began: float) -> bool:
+def _play(stage: Stage, wait: Waiting, began: float) -> bool:
     from gantry.nodes import registry
     from gantry.nodes.address import DimseAddress
     from gantry.nodes.echo import echo
@@ -211,7 +206,7 @@ def _play(stage: Stage, began: float) -> bool:
     from gantry.transfers.send_paths import FileOutcome, send_paths
 
     node = registry.add("ARCHIVE", f"ARCHIVE@{stage.archive_address}")
-    _waiting()("the second node", lambda: echo(registry.target_of(node)).ok)
+    wait("the second node", lambda: echo(registry.target_of(node)).ok)
     _step(f"gantry node add ARCHIVE ARCHIVE@{stage.archive_address}    (and it answers a C-ECHO)", began)
     rules.add("everything", to=["ARCHIVE"])
     _step("gantry rule add everything --to ARCHIVE    (what arrives is forwarded)", began)
@@ -222,7 +217,6 @@ def _play(stage: Stage, began: float) -> bool:
     _step(f"gantry send ... --to {dicom}    ({report.counts.get('confirmed', 0)} of {len(files)} instances answered 0000)", began)
     expected = _digests(files)
     with database.connect(autocommit=True, application="gantry-demo") as connection:
-        wait = _waiting()
         wait("the index", lambda: _count(connection, "SELECT count(*) FROM catalogue_version") >= len(expected))
         _step(f"{len(expected)} instances are stored and indexed", began)
         confirmed = "SELECT count(*) FROM transfers_delivery WHERE status = 'confirmed'"
@@ -233,7 +227,7 @@ def _play(stage: Stage, began: float) -> bool:
 
 
 def _count(connection: psycopg.Connection, statement: str) -> int:
-    row = connection.execute(statement).fetchone()  # type: ignore[call-overload]  # constants of this file
+    row = connection.execute(statement).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -251,13 +245,14 @@ def _digests(files: list[Path]) -> dict[str, str]:
 
 def _prove(connection: psycopg.Connection, stage: Stage, expected: dict[str, str]) -> list[Proof]:
     """Per study: what was sent, what lies in the home, what lies at the other node, and what the ledger says."""
-    from gantry.catalogue import every_location, find_studies
+    from gantry.catalogue import every_location
+    from gantry.catalogue.find import StudyQuery, find_studies
     from gantry.transfers.receipt import receipt
 
     stored = _digests([stage.folder / "gantry" / place.file_path for place in every_location(connection)])
     archived = _digests(sorted(stage.archive_folder.glob("*.dcm")))
     proofs = []
-    for study in find_studies(connection).items:
+    for study in find_studies(connection, StudyQuery()).items:
         ledger = receipt(connection, study.study_instance_uid)
         for destination in ledger.destinations:
             uids = [item.sop_instance_uid for item in destination.instances]
@@ -270,7 +265,8 @@ def _prove(connection: psycopg.Connection, stage: Stage, expected: dict[str, str
                     confirmed=destination.confirmed,
                     dataset_bytes=sum(item.dataset_bytes for item in destination.instances),
                     identical=sum(
-                        expected.get(uid) is not None and expected.get(uid) == stored.get(uid) == archived.get(uid) for uid in uids
+                        expected.get(uid) is not None and expected.get(uid) == stored.get(uid) == archived.get(uid)
+                        for uid in uids
                     ),
                     digests={uid: expected.get(uid, "") for uid in uids},
                 )
@@ -278,17 +274,19 @@ def _prove(connection: psycopg.Connection, stage: Stage, expected: dict[str, str
     return proofs
 
 
-def _stay(stage: Stage, password: str | None, instance: subprocess.Popen[bytes]) -> None:
+def _stay(stage: Stage, supervisor: Supervisor) -> None:
     host, port = settings.split_address(stage.config.dicom)
-    say = cli_output.err.print
-    say("\nIt goes on running for a look:", soft_wrap=True)
-    say(f"  web       http://{stage.config.http}/    user [bold]admin[/bold], password [bold]{password or '(set earlier)'}[/bold]", soft_wrap=True)
-    say(f"  API       http://{stage.config.http}/api/v1/docs", soft_wrap=True)
-    say(f"  send      storescu -aec {stage.config.aet} {host} {port} FILE...    or: gantry send PATH --to {stage.config.aet}@{stage.config.dicom}", soft_wrap=True)
-    say(f"  look      gantry --home {stage.folder / 'gantry'} studies    (deliveries, receipt, verify, doctor, ...)", soft_wrap=True)
-    say(f"  archive   {stage.archive_folder}", soft_wrap=True)
-    say("Ctrl-C stops it.")
-    ended = threading.Event()
-    while not ended.wait(0.2):
-        if instance.poll() is not None:
-            raise SetupError("The instance of the demonstration ended", f"Its output is in {stage.folder / 'up.log'}")
+    aet, home = stage.config.aet, stage.folder / "gantry"
+    password = supervisor.first_password or "(unchanged)"
+    lines = {
+        "web": f"http://{stage.config.http}/    user admin, password {password}",
+        "API": f"http://{stage.config.http}/api/v1/docs",
+        "send": f"storescu -aec {aet} {host} {port} FILE...    or: gantry send PATH --to {aet}@{stage.config.dicom}",
+        "look": f"gantry --home {home} studies    (deliveries, receipt, verify, doctor, ...)",
+        "archive": str(stage.archive_folder),
+    }
+    cli_output.note("\nIt goes on running for a look:")
+    for name, words in lines.items():
+        cli_output.err.print(f"  {name:<8} {cli_output.text(words)}", soft_wrap=True)
+    cli_output.note("Ctrl-C stops it.")
+    threading.Event().wait()

@@ -91,7 +91,7 @@ class Archive:
 def main(address: str, folder: str) -> None:
     """Serve until SIGTERM."""
     die_with_parent()
-    server = Server(listen(split_address(address)), Archive(Path(folder)))
+    server = Server(listen(*split_address(address)), Archive(Path(folder)))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     thread = threading.Thread(target=server.serve_forever, daemon=True)

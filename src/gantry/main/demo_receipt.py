@@ -52,10 +52,15 @@ def show_proof(proofs: Sequence[Proof], began: float) -> bool:
         for uid in sorted(proof.digests)[:_EXAMPLES]:
             cli_output.out.print(f"  SHA-256 {proof.digests[uid]}  {cli_output.text(uid)}", soft_wrap=True)
         if len(proof.digests) > _EXAMPLES:
-            cli_output.out.print(f"  ... and {len(proof.digests) - _EXAMPLES} more (`gantry receipt {proof.study_instance_uid}`)", soft_wrap=True)
+            cli_output.out.print(
+                f"  ... and {len(proof.digests) - _EXAMPLES} more (`gantry receipt {proof.study_instance_uid}`)", soft_wrap=True
+            )
     count, total = sum(proof.identical for proof in proofs), sum(proof.instances for proof in proofs)
     complete = bool(proofs) and all(proof.complete for proof in proofs)
     colour = "green" if complete else "red"
     words = "byte-identical, SHA-256 compared" if complete else "which is not all, or not identical"
-    cli_output.out.print(f"[{colour}]{count} of {total} instances delivered, {words}, in {time.monotonic() - began:.1f} s.[/{colour}]", soft_wrap=True)
+    cli_output.out.print(
+        f"[{colour}]{count} of {total} instances delivered, {words}, in {time.monotonic() - began:.1f} s.[/{colour}]",
+        soft_wrap=True,
+    )
     return complete

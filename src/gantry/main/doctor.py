@@ -47,21 +47,23 @@ def examine(home: Home, config: Config) -> Iterator[Finding]:
     """All checks, in order; needs session.opened(). A check that fails itself is a problem, never an end."""
     running = homes.is_claimed(home)
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        lambda: _clock(),
+        _clock,
         lambda: _home_modes(home),
         lambda: _disk(home, config),
         lambda: _sync(home),
         lambda: _ports(config, running=running),
         lambda: _processes(home, running=running),
-        lambda: _database(),
-        lambda: _counts(),
-        lambda: _nodes(),
+        _database,
+        _counts,
+        _nodes,
     )
     for check in checks:
         try:
             yield from check()
         except Exception as error:
-            yield Finding("doctor", "problem", f"a check could not be made: {type(error).__name__}", "See `gantry --debug doctor`")
+            yield Finding(
+                "doctor", "problem", f"a check could not be made: {type(error).__name__}", "See `gantry --debug doctor`"
+            )
 
 
 def _clock() -> Iterator[Finding]:
@@ -80,7 +82,12 @@ def _home_modes(home: Home) -> Iterator[Finding]:
         if mode & ~allowed:
             open_places.append(f"{place} ({mode:04o})")
     if open_places:
-        yield Finding("home", "problem", f"others can read {', '.join(open_places)}", f"chmod -R go= {home.path / 'secrets'}; chmod 700 {home.path}")
+        yield Finding(
+            "home",
+            "problem",
+            f"others can read {', '.join(open_places)}",
+            f"chmod -R go= {home.path / 'secrets'}; chmod 700 {home.path}",
+        )
     else:
         yield Finding("home", "fine", f"{home.path} is private")
 
@@ -120,7 +127,9 @@ def _sync(home: Home) -> Iterator[Finding]:
         path.unlink()
     middle = sorted(times)[2]
     if middle > _SLOW_SYNC:
-        yield Finding("sync", "warning", f"a sync takes {middle * 1000:.0f} ms: receiving will be slow", "Use a faster volume for the home")
+        yield Finding(
+            "sync", "warning", f"a sync takes {middle * 1000:.0f} ms: receiving will be slow", "Use a faster volume for the home"
+        )
     else:
         yield Finding("sync", "fine", f"a sync takes {middle * 1000:.1f} ms")
 
@@ -144,13 +153,20 @@ def _answers(option: str, address: str) -> Finding:
     try:
         socket.create_connection((host, port), timeout=5).close()
     except OSError as error:
-        return Finding(f"port {option}", "problem", f"{address} does not answer: {error.strerror or error}", "See the logs of the home; `gantry up` starts again what dies")
+        return Finding(
+            f"port {option}",
+            "problem",
+            f"{address} does not answer: {error.strerror or error}",
+            "See the logs of the home; `gantry up` starts again what dies",
+        )
     return Finding(f"port {option}", "fine", f"{address} answers")
 
 
 def _processes(home: Home, *, running: bool) -> Iterator[Finding]:
     if not running:
-        yield Finding("processes", "warning", "`gantry up` does not run on this home", "Start it; what was received waits in the spool")
+        yield Finding(
+            "processes", "warning", "`gantry up` does not run on this home", "Start it; what was received waits in the spool"
+        )
         return
     try:
         status = json.loads((home.run / "status.json").read_text(encoding="utf-8"))
@@ -174,7 +190,9 @@ def _database() -> Iterator[Finding]:
     yield Finding("database", "fine", f"PostgreSQL {version // 10000}.{version % 10000} answers")
     pending = migrate.pending()
     if pending:
-        yield Finding("tables", "problem", f"{len(pending)} migrations are not applied", "Restart `gantry up`, which applies them")
+        yield Finding(
+            "tables", "problem", f"{len(pending)} migrations are not applied", "Restart `gantry up`, which applies them"
+        )
     else:
         yield Finding("tables", "fine", "all migrations are applied")
 
@@ -184,7 +202,7 @@ def _counts() -> Iterator[Finding]:
 
     with database.connect(autocommit=True, application="gantry-doctor") as connection:
         for subject, statement, words, remedy in _SUBJECTS:
-            row = connection.execute(statement).fetchone()  # type: ignore[call-overload]  # constants of this file
+            row = connection.execute(statement).fetchone()
             count = int(row[0]) if row else 0
             yield Finding(subject, "warning", f"{count} {words}", remedy) if count else Finding(subject, "fine", "none")
 
@@ -200,4 +218,3 @@ def _nodes() -> Iterator[Finding]:
             yield Finding(f"node {check.name}", "fine", f"{check.address} answered in {check.result.seconds * 1000:.0f} ms")
         else:
             yield Finding(f"node {check.name}", "problem", check.result.explanation, check.result.remedy)
-

@@ -122,9 +122,7 @@ def _found(home: Home, *, create: bool) -> None:
     foreign = present - _HARMLESS - {name.split("/")[0] for name in FOLDERS}
     foreign = {name for name in foreign if not name.startswith(".home.json.")}
     if foreign:
-        raise NotAHome(
-            f"{home.path} is not a home and not empty", "Choose an empty or new folder with --home or GANTRY_HOME"
-        )
+        raise NotAHome(f"{home.path} is not a home and not empty", "Choose an empty or new folder with --home or GANTRY_HOME")
     if not create:
         raise HomeMissing(f"{home.path} is not a home yet", "Start one with `gantry up`")
     if os.stat(home.path).st_uid == os.geteuid():

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import re
 import sys
 import time
 import traceback
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 
@@ -32,8 +34,6 @@ def one_line(text: str) -> str:
 
 class LineFormatter(logging.Formatter):
     """Time (UTC), level, process, logger, message; an exception appended on the same line."""
-
-    converter = time.gmtime
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -58,6 +58,14 @@ class LineFormatter(logging.Formatter):
         return f"{describe(error)} [{places}]"
 
 
+class PrivateFile(logging.handlers.RotatingFileHandler):
+    """A rotated log file that only its owner can read."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return open(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+
+
 def describe(error: BaseException) -> str:
     """An exception in one line, without values the database may have quoted."""
     if isinstance(error, psycopg.Error):
@@ -78,7 +86,7 @@ def set_up(folder: Path | None, process: str, level: str, *, stderr: bool = True
         handlers.append(logging.StreamHandler(sys.stderr))
     if folder is not None:
         path = folder / f"{process}.log"
-        handlers.append(logging.handlers.RotatingFileHandler(path, maxBytes=_SIZE, backupCount=_KEPT, delay=True))
+        handlers.append(PrivateFile(path, maxBytes=_SIZE, backupCount=_KEPT, delay=True))
     for handler in handlers:
         handler.setFormatter(LineFormatter(process))
         root.addHandler(handler)

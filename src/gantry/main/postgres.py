@@ -88,7 +88,9 @@ def socket_folder(home: Home) -> Path:
 def url(home: Home, database: str = DATABASE) -> str:
     """The connection URL; known before the server runs."""
     password = home.secret("postgres.password", 32)
-    return f"postgresql://{USER}:{quote(password, safe='')}@/{database}?host={quote(str(socket_folder(home)), safe='')}&port={PORT}"
+    return (
+        f"postgresql://{USER}:{quote(password, safe='')}@/{database}?host={quote(str(socket_folder(home)), safe='')}&port={PORT}"
+    )
 
 
 class Postgres:
@@ -245,7 +247,10 @@ class Postgres:
         if self.data.exists():
             status = os.stat(self.data)
             if os.geteuid() not in (0, status.st_uid):
-                raise HomeError(f"{self.data} belongs to the user with the id {status.st_uid}", "Run as that user, or give it back with chown -R")
+                raise HomeError(
+                    f"{self.data} belongs to the user with the id {status.st_uid}",
+                    "Run as that user, or give it back with chown -R",
+                )
             self._runner_for(self.data).give(self.sockets)
 
     def _runner_for(self, data: Path) -> Runner:
@@ -299,7 +304,9 @@ class Postgres:
             except psycopg.OperationalError as error:
                 dead = not self.alive() if self._child is None else self._child.poll() is not None
                 if dead or time.monotonic() > deadline:
-                    raise PostgresFailed(f"The embedded PostgreSQL did not start: {self._reason(error)}", f"See {self.home.logs / 'postgres.log'}") from error
+                    raise PostgresFailed(
+                        f"The embedded PostgreSQL did not start: {self._reason(error)}", f"See {self.home.logs / 'postgres.log'}"
+                    ) from error
             time.sleep(pause)
             pause = min(pause * 1.5, 0.2)
 

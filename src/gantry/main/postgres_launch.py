@@ -50,6 +50,7 @@ def enter_namespace(at: str, binds: dict[str, str]) -> None:
 def main(order: dict[str, object]) -> None:
     """Carry out the order; does not return unless it only probes (no `argv`)."""
     if order.get("binds") is not None:
+        os.umask(0o022)  # the folders of the namespace are for the other user
         try:
             enter_namespace(str(order["at"]), order["binds"])  # type: ignore[arg-type]  # our own JSON
         except OSError as error:
@@ -71,7 +72,7 @@ def main(order: dict[str, object]) -> None:
         return
     os.chdir(str(order["cwd"]))
     environment = order["environment"]
-    assert isinstance(environment, dict)  # noqa: S101  our own JSON
+    assert isinstance(environment, dict)
     os.execve(argv[0], argv, environment)  # noqa: S606  an argument list, no shell
 
 

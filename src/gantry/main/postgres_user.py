@@ -22,7 +22,10 @@ from gantry.main.errors import PostgresNeedsUser
 
 CANDIDATES = ("gantry", "postgres", "nobody")
 _MOUNT_POINTS = ("/mnt", "/media", "/srv", "/opt")
-_ADVICE = "Run Gantry as an ordinary user, put the home where the user {user} may go, or name an external database in GANTRY_DATABASE_URL"
+_ADVICE = (
+    "Run Gantry as an ordinary user, put the home where the user {user} may go, "
+    "or name an external database in GANTRY_DATABASE_URL"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,11 @@ def choose(home: Path, binaries: Path, folders: Sequence[Path]) -> Runner:
     inside = {place for place in (home, *reach) if home == place or home in place.parents}
     if can_pass(home.parent, uid, gid) and all(can_pass(place, uid, gid) for place in reach if place not in inside):
         for place in inside:
-            os.chmod(place, os.stat(place).st_mode | 0o011)
+            os.chmod(place, os.stat(place).st_mode | 0o011)  # noqa: S103  passing through, not reading
         return plain
     raise PostgresNeedsUser(
-        f"PostgreSQL refuses to run as root, the user {user} cannot reach {home} or {binaries}, and the system refuses private mounts",
+        f"PostgreSQL refuses to run as root, the user {user} cannot reach {home} or {binaries}, "
+        "and the system refuses private mounts",
         _ADVICE.format(user=user),
     )
 
@@ -145,4 +149,3 @@ def _works(runner: Runner) -> bool:
     del order["argv"]
     command = [*runner.order([], Path("/"))[:-1], json.dumps(order)]
     return subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=30).returncode == 0
-

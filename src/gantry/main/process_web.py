@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from typing import cast
 
 from gantry import config as settings
 from gantry.config import Config
@@ -25,7 +26,7 @@ def _share_connections() -> None:
 
     database = django_settings.DATABASES["default"]
     database["CONN_MAX_AGE"] = 0
-    database["OPTIONS"] = {**database["OPTIONS"], "pool": POOL}
+    database["OPTIONS"] = {**cast("dict[str, object]", database["OPTIONS"]), "pool": POOL}
 
 
 class _NoPaths(logging.Filter):

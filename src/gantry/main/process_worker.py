@@ -30,8 +30,11 @@ def run(config: Config) -> int:
 
 async def _work() -> None:
     from procrastinate.contrib.django import app
+    from procrastinate.contrib.django.django_connector import DjangoConnector
 
-    worker_app = app.with_connector(app.connector.get_worker_connector())
+    connector = app.connector
+    assert isinstance(connector, DjangoConnector)
+    worker_app = app.with_connector(connector.get_worker_connector())
     async with worker_app.open_async():
         work = asyncio.create_task(
             worker_app.run_worker_async(

@@ -12,5 +12,5 @@ def subscribe_all() -> None:
     """Fill the table; called once per process when Django is ready."""
     from gantry.routing import work
 
-    subscribe(Arrived, cast(QueueFunction, work.route_arrived))
-    subscribe(Settled, cast(QueueFunction, work.route_settled))
+    subscribe(Arrived, cast("QueueFunction", work.route_arrived))
+    subscribe(Settled, cast("QueueFunction", work.route_settled))

@@ -27,7 +27,7 @@ from gantry.main import home as homes
 from gantry.main import migrate, ports, postgres, session
 from gantry.main.child import Child, forget_pid, write_pid
 from gantry.main.errors import SetupError
-from gantry.main.home import Home, write_private
+from gantry.main.home import write_private
 from gantry.main.postgres import Postgres
 
 log = logging.getLogger("gantry.supervisor")
@@ -131,9 +131,7 @@ class Supervisor:
         assert listener is not None
         environment = self._environment()
         receivers = self.config.receivers or min(_MAX_AUTO_RECEIVERS, len(os.sched_getaffinity(0)))
-        plan = [
-            (f"receiver-r{index}", ["receiver", "--slot", f"r{index}"], [listener.fileno()]) for index in range(receivers)
-        ]
+        plan = [(f"receiver-r{index}", ["receiver", "--slot", f"r{index}"], [listener.fileno()]) for index in range(receivers)]
         plan = [("indexer", ["indexer"], []), *plan, ("worker", ["worker"], []), ("web", ["web"], [])]
         children = []
         for name, arguments, descriptors in plan:
@@ -211,7 +209,7 @@ class Supervisor:
         from prometheus_client.multiprocess import mark_process_dead
 
         with contextlib.suppress(OSError):
-            mark_process_dead(pid, str(self.home.run / "metrics"))
+            mark_process_dead(pid, str(self.home.run / "metrics"))  # type: ignore[no-untyped-call]  # no types there
 
     def write_status(self) -> None:
         """run/status.json, for `gantry doctor` and people."""
@@ -223,7 +221,8 @@ class Supervisor:
             "aet": self.config.aet,
             "postgres_restarts": self._postgres_restarts,
             "processes": {
-                child.name: {"pid": child.pid, "restarts": child.restarts, "last_exit": child.last_exit} for child in self.children
+                child.name: {"pid": child.pid, "restarts": child.restarts, "last_exit": child.last_exit}
+                for child in self.children
             },
         }
         with contextlib.suppress(OSError):

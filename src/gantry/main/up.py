@@ -54,5 +54,7 @@ def _welcome(supervisor: Supervisor, seconds: float) -> None:
     if not hosts <= {"127.0.0.1", "::1", "localhost"}:
         console.print("  Open to the network: DICOM itself asks nobody for a password; mind your firewall.")
     if supervisor.first_password is not None:
-        console.print("  First sign-in, shown only now: user [bold]admin[/bold], password " f"[bold]{supervisor.first_password}[/bold]")
+        console.print(
+            f"  First sign-in, shown only now: user [bold]admin[/bold], password [bold]{supervisor.first_password}[/bold]"
+        )
     console.print("Ctrl-C stops it.")

@@ -24,9 +24,7 @@ def check_aet(aet: str) -> str:
     if len(aet) > 16:
         raise BadAddress(f"the AE title {aet!r} has {len(aet)} characters; 16 are allowed")
     if not all(0x20 <= ord(char) < 0x7F and char != "\\" for char in aet):
-        raise BadAddress(
-            f"the AE title {aet!r} has a character that is not allowed (printable ASCII, no backslash)"
-        )
+        raise BadAddress(f"the AE title {aet!r} has a character that is not allowed (printable ASCII, no backslash)")
     return aet
 
 

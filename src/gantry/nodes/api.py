@@ -39,9 +39,7 @@ def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
 @router.post("/nodes", auth=may("nodes.edit"), response={201: NodeOut}, summary="Add a node")
 def add_node(request: HttpRequest, body: NodeIn) -> Status[Node]:
     """Register a DIMSE node. Nothing is sent to it before a rule or a person says so."""
-    limits = registry.NodeLimits(
-        body.max_associations, body.max_attempts, body.connect_seconds, body.response_seconds
-    )
+    limits = registry.NodeLimits(body.max_associations, body.max_attempts, body.connect_seconds, body.response_seconds)
     address: DimseAddress | str = body.address
     if not body.address:
         address = DimseAddress(check_aet(body.aet), check_host(body.host), check_port(body.port or 0))
@@ -55,9 +53,7 @@ def get_node(request: HttpRequest, name: Path[NodeName]) -> Node:
     return registry.get(name)
 
 
-@router.patch(
-    "/nodes/{name}", auth=may("nodes.edit"), response=NodeOut, summary="Hold a node back, or let it run"
-)
+@router.patch("/nodes/{name}", auth=may("nodes.edit"), response=NodeOut, summary="Hold a node back, or let it run")
 def change_node(request: HttpRequest, name: Path[NodeName], body: NodeChange) -> Node:
     """Switch deliveries to a node off or on; what is ordered waits."""
     return registry.enable(name, enabled=body.enabled)

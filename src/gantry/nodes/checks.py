@@ -36,7 +36,4 @@ def check_nodes(patience_seconds: float = PATIENCE_SECONDS) -> list[NodeCheck]:
     ]
     with ThreadPoolExecutor(max_workers=min(16, len(nodes)), thread_name_prefix="node-check") as threads:
         results = list(threads.map(echo, targets))
-    return [
-        NodeCheck(name, str(target.address), result)
-        for (name, target), result in zip(nodes, results, strict=True)
-    ]
+    return [NodeCheck(name, str(target.address), result) for (name, target), result in zip(nodes, results, strict=True)]

@@ -33,7 +33,8 @@ class Explanation:
 
 
 _REJECTIONS = {
-    (1, 3): ("does not know our AE title {us!r}", "ask its administrator to add {us!r} as a known AE title, or set the calling AE title of the node", True),
+    (1, 3): ("does not know our AE title {us!r}",
+             "ask its administrator to add {us!r}, or set the calling AE title of the node", True),
     (1, 7): ("is not called {them!r}", "correct the AE title of the node: it is not the one of the peer", True),
     (1, 2): ("does not support our application context", "the peer is not a usual DICOM system; check host and port", True),
     (2, 2): ("does not support our protocol version", "the peer is not a usual DICOM system; check host and port", True),
@@ -51,32 +52,28 @@ _NETWORK = {
 }  # fmt: skip
 
 
+_LOG = "the log of the peer may say why"
+_ASSOCIATION: tuple[tuple[type[Exception], str, str, bool], ...] = (
+    (ContextNotAccepted, "the peer takes none of what we offered", "allow the service for our AE title at the peer", True),
+    (AssociationAborted, "the association was {error}", _LOG, False),
+    (AssociationReleased, "the peer ended the association before we were done", _LOG, False),
+    (RemoteProtocolError, "the peer does not speak DICOM as it should: {error}",
+     "check host and port; is it a DICOM service?", False),
+    (TimedOut, "{host}:{port} did not answer in time",
+     "check load and network of the peer, or allow more seconds for the node", False),
+)  # fmt: skip
+
+
 def explain(error: BaseException, target: SendTarget) -> Explanation:
     """Cause and remedy of what `echo` or `send` met."""
     if isinstance(error, AssociationRejected):
         return _rejection(error, target)
-    if isinstance(error, ContextNotAccepted):
-        return Explanation(
-            "the peer takes none of what we offered", "allow the service for our AE title at the peer", True
-        )
-    if isinstance(error, AssociationAborted):
-        return Explanation(f"the association was {error}", "the log of the peer may say why")
-    if isinstance(error, AssociationReleased):
-        return Explanation(
-            "the peer ended the association before we were done", "the log of the peer may say why"
-        )
-    if isinstance(error, RemoteProtocolError):
-        return Explanation(
-            f"the peer does not speak DICOM as it should: {error}",
-            "check host and port; is it a DICOM service?",
-        )
-    if isinstance(error, TimedOut):
-        return Explanation(
-            f"{target.address.host}:{target.address.port} did not answer in time",
-            "check load and network of the peer, or allow more seconds for the node",
-        )
     if isinstance(error, ConnectFailed | ConnectionLost | OSError):
         return _network(error, target)
+    for kind, cause, remedy, permanent in _ASSOCIATION:
+        if isinstance(error, kind):
+            names = {"error": error, "host": target.address.host, "port": target.address.port}
+            return Explanation(cause.format(**names), remedy, permanent)
     return Explanation(f"{type(error).__name__}: {error}", "")
 
 
@@ -131,13 +128,9 @@ def explain_status(code: int, comment: str) -> Explanation:
     if code in {0x0122, 0x0118, 0x0211}:
         return Explanation(f"the peer does not take this SOP class: {meaning}", "allow it at the peer", True)
     if code == 0x0124:
-        return Explanation(
-            f"the peer does not allow us to store: {meaning}", "allow our AE title at the peer", True
-        )
+        return Explanation(f"the peer does not allow us to store: {meaning}", "allow our AE title at the peer", True)
     permanent = 0xA900 <= code <= 0xA9FF or 0xC000 <= code <= 0xCFFF or code in {0x0117, 0x0119}
     remedy = (
-        "the peer does not want this instance as it is; its log may say why"
-        if permanent
-        else "the log of the peer may say why"
+        "the peer does not want this instance as it is; its log may say why" if permanent else "the log of the peer may say why"
     )
     return Explanation(f"the peer refused: {meaning}", remedy, permanent)

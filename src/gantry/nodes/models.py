@@ -23,16 +23,10 @@ class Node(models.Model):
     created_at = models.DateTimeField()
     last_success_at = models.DateTimeField(null=True)
     last_failure_at = models.DateTimeField(null=True)
-    last_error = models.TextField(
-        default="", help_text="Why the last connection failed; empty after a success"
-    )
+    last_error = models.TextField(default="", help_text="Why the last connection failed; empty after a success")
     failure_count = models.IntegerField(default=0, help_text="Connections that failed since the last success")
-    retry_at = models.DateTimeField(
-        null=True, help_text="Nothing is sent before, because the last connection failed"
-    )
-    removed_at = models.DateTimeField(
-        null=True, help_text="Removed by a person; kept because receipts name it"
-    )
+    retry_at = models.DateTimeField(null=True, help_text="Nothing is sent before, because the last connection failed")
+    removed_at = models.DateTimeField(null=True, help_text="Removed by a person; kept because receipts name it")
 
     class Meta:
         constraints = [

@@ -84,9 +84,7 @@ def add(
         with transaction.atomic():
             node.save(force_insert=True)
     except IntegrityError as error:
-        raise NodeExists(
-            f"there is a node {name!r} already: remove it first or choose another name"
-        ) from error
+        raise NodeExists(f"there is a node {name!r} already: remove it first or choose another name") from error
     return node
 
 
@@ -139,9 +137,7 @@ def remove(name: str, *, open_deliveries: Callable[[int], int]) -> None:
             raise NodeMissing(f"there is no node {name[:80]!r}: `gantry node list` shows those that are")
         count = open_deliveries(node.pk)
         if count:
-            raise NodeInUse(
-                f"node {name!r} has {count} deliveries that have not ended: wait for them, or disable the node"
-            )
+            raise NodeInUse(f"node {name!r} has {count} deliveries that have not ended: wait for them, or disable the node")
         try:
             with transaction.atomic():
                 node.delete()

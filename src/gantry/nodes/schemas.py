@@ -12,9 +12,7 @@ from gantry.accounts.page import Page, Text
 from gantry.nodes.echo import EchoResult
 from gantry.nodes.models import Node
 
-NodeName = Annotated[
-    str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["archive"])
-]
+NodeName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["archive"])]
 
 
 class NodeIn(Schema):
@@ -74,9 +72,7 @@ class NodeOut(Schema):
     last_failure_at: datetime | None
     last_error: str = Field(description="Why the last connection failed; empty after a success")
     failure_count: int = Field(description="Connections that failed since the last success")
-    retry_at: datetime | None = Field(
-        description="Nothing is sent before, because the last connection failed"
-    )
+    retry_at: datetime | None = Field(description="Nothing is sent before, because the last connection failed")
 
     @staticmethod
     def resolve_address(node: Node) -> str:
@@ -102,4 +98,10 @@ class EchoOut(Schema):
     def of(cls, result: EchoResult) -> EchoOut:
         """From what `nodes.echo` gives."""
         milliseconds = round(result.seconds * 1000, 3)
-        return cls(ok=result.ok, milliseconds=milliseconds, dimse_status=result.dimse_status, message=result.explanation, remedy=result.remedy)
+        return cls(
+            ok=result.ok,
+            milliseconds=milliseconds,
+            dimse_status=result.dimse_status,
+            message=result.explanation,
+            remedy=result.remedy,
+        )

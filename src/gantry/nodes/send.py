@@ -17,7 +17,7 @@ from gantry.nodes.pool import AssociationPool, Leased, release
 from gantry.nodes.stored import Damaged, ReadBuffer, StoredDataSet
 
 #: Asked of the source at first and at most; the first answer comes soon, later ones are worth their transaction.
-FIRST_CHUNK, LARGEST_CHUNK = 32, 256
+FIRST_CHUNK, LARGEST_CHUNK = 32, 512
 #: Associations that may break one after another, without any answer between, before we give up for now.
 LOSS_LIMIT = 3
 
@@ -51,7 +51,7 @@ def send(
                 break
             run.feed.put(items)
             run.start(threads, associations)
-            if not run.feed.wait_below(max(size // 2, associations)):
+            if not run.feed.wait_below(max(size, associations)):
                 break
             size = min(size * 2, LARGEST_CHUNK)
     finally:
@@ -64,9 +64,7 @@ def send(
 class _Run:
     """One call of `send`: what its threads share."""
 
-    def __init__(
-        self, target: SendTarget, on_result: OnResult, stop: threading.Event, pool: AssociationPool | None
-    ) -> None:
+    def __init__(self, target: SendTarget, on_result: OnResult, stop: threading.Event, pool: AssociationPool | None) -> None:
         self.target = target
         self.stop = stop
         self.feed = Feed(stop)

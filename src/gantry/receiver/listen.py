@@ -43,9 +43,7 @@ def listen(listener: socket.socket, config: Config, slot: str, stop: threading.E
     Then instances under way are finished, idle associations aborted, the spool closed. Several processes may
     serve the same socket, each with its own slot. Raises SlotBusy, StorageFailed, OSError.
     """
-    spool = SpoolWriter(
-        Path(config.home), slot, durability=config.durability, reserve_bytes=config.disk_reserve_mb * 1024 * 1024
-    )
+    spool = SpoolWriter(Path(config.home), slot, durability=config.durability, reserve_bytes=config.disk_reserve_mb * 1024 * 1024)
     receiver = Receiver(spool, slot, aet=config.aet, any_called_aet=config.accept_any_called_aet)
     receiver.open()
     limits = Limits(

@@ -26,9 +26,7 @@ def list_rules(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
 @router.post("/rules", auth=may("rules.edit"), response={201: RuleOut}, summary="Add a rule")
 def add_rule(request: HttpRequest, body: RuleIn) -> Status[Rule]:
     """Make a rule. It is for what comes from now on."""
-    rule = rules.add(
-        body.name, to=body.destinations, when=body.parsed(), on=body.trigger, enabled=body.enabled
-    )
+    rule = rules.add(body.name, to=body.destinations, when=body.parsed(), on=body.trigger, enabled=body.enabled)
     return Status(201, rule)
 
 

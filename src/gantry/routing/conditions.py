@@ -27,9 +27,7 @@ NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"})
 MOMENTS = frozenset({"DA", "TM", "DT"})
 _PATTERN_LIMIT = 500
 _VALUES_LIMIT = 1000
-_WRITTEN = re.compile(
-    r"\s*(?P<keyword>[A-Za-z0-9]*)\s*(?P<sign>!=|=|~|.?)(?P<value>.*)", re.DOTALL | re.ASCII
-)
+_WRITTEN = re.compile(r"\s*(?P<keyword>[A-Za-z0-9]*)\s*(?P<sign>!=|=|~|.?)(?P<value>.*)", re.DOTALL | re.ASCII)
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _NUMBER_RANGE = re.compile(rf"\s*(?P<low>{_NUMBER})?\s*(?:\.\.|(?<=\d)-)\s*(?P<high>{_NUMBER})?\s*", re.ASCII)
 _MOMENT_RANGE = re.compile(r"\s*(?P<low>[\d.]+?)?\s*(?:\.\.|-)\s*(?P<high>\d[\d.]*)?\s*", re.ASCII)
@@ -76,11 +74,7 @@ def vr_of(keyword: str) -> str:
 def _suggestion(keyword: str) -> str:
     known = {name.lower(): name for name in (*ENVELOPE_KEYWORDS, *INDEXED_KEYWORDS)}
     near = difflib.get_close_matches(keyword[:64].lower(), known, n=3, cutoff=0.5)
-    return (
-        f": did you mean {' or '.join(known[name] for name in near)}?"
-        if near
-        else "; see `gantry rule keywords`"
-    )
+    return f": did you mean {' or '.join(known[name] for name in near)}?" if near else "; see `gantry rule keywords`"
 
 
 def parse(text: str) -> Condition:
@@ -98,9 +92,7 @@ def parse(text: str) -> Condition:
     keyword, sign, value = match["keyword"], match["sign"], match["value"].strip()
     vr = vr_of(keyword)
     if sign == "!=":
-        raise BadCondition(
-            f"{text[:80]!r}: '!=' is not known; use a regular expression such as {keyword}~^(?!CT$)"
-        )
+        raise BadCondition(f"{text[:80]!r}: '!=' is not known; use a regular expression such as {keyword}~^(?!CT$)")
     if sign == "~":
         return checked(Condition(keyword, "regex", (value,)))
     return checked(_from_value(keyword, vr, value))
@@ -141,15 +133,9 @@ def checked(condition: Condition) -> Condition:
     vr = vr_of(condition.keyword)
     wanted = {"equals": 1, "regex": 1, "range": 2}.get(condition.operator)
     if wanted is not None and len(condition.values) != wanted:
-        raise BadCondition(
-            f"{condition.keyword}: {condition.operator} takes {wanted} value(s), not {len(condition.values)}"
-        )
-    if len(condition.values) > _VALUES_LIMIT or any(
-        len(value) > _PATTERN_LIMIT for value in condition.values
-    ):
-        raise BadCondition(
-            f"{condition.keyword}: at most {_VALUES_LIMIT} values of {_PATTERN_LIMIT} characters"
-        )
+        raise BadCondition(f"{condition.keyword}: {condition.operator} takes {wanted} value(s), not {len(condition.values)}")
+    if len(condition.values) > _VALUES_LIMIT or any(len(value) > _PATTERN_LIMIT for value in condition.values):
+        raise BadCondition(f"{condition.keyword}: at most {_VALUES_LIMIT} values of {_PATTERN_LIMIT} characters")
     if condition.operator == "regex":
         _check_regex(condition)
     elif condition.operator == "range":
@@ -161,9 +147,7 @@ def _check_regex(condition: Condition) -> None:
     try:
         regex.compile(condition.values[0])
     except (regex.error, ValueError, OverflowError, RecursionError) as error:
-        raise BadCondition(
-            f"{condition.keyword}: {condition.values[0][:80]!r} is no regular expression: {error}"
-        ) from error
+        raise BadCondition(f"{condition.keyword}: {condition.values[0][:80]!r} is no regular expression: {error}") from error
 
 
 def _check_range(condition: Condition, vr: str) -> None:
@@ -177,9 +161,5 @@ def _check_range(condition: Condition, vr: str) -> None:
         if end and not (shape.fullmatch(end) if shape else re.fullmatch(_NUMBER, end, re.ASCII)):
             example = {"DA": "20241231", "TM": "235959", "DT": "20241231235959"}.get(vr, "12")
             raise BadCondition(f"{keyword}: {end[:40]!r} is not like {example}")
-    if (
-        low
-        and high
-        and ((float(low) > float(high)) if vr in NUMBERS else (low > high and not high.startswith(low)))
-    ):
+    if low and high and ((float(low) > float(high)) if vr in NUMBERS else (low > high and not high.startswith(low))):
         raise BadCondition(f"{keyword}: the range begins after its end ({low} .. {high})")

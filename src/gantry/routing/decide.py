@@ -60,9 +60,7 @@ class Decider:
     def decide(self, values: Values) -> list[Decision]:
         """The decisions for one instance that order something; problems are gathered in `problems`."""
         keywords = sorted(frozenset[str]().union(*(rule.keywords for rule in self.rules)))
-        key = tuple(
-            tuple(found) if isinstance(found := values.get(word, ""), list) else found for word in keywords
-        )
+        key = tuple(tuple(found) if isinstance(found := values.get(word, ""), list) else found for word in keywords)
         decisions = self._known.get(key)
         if decisions is None:
             decisions = self._decide(values)

@@ -53,9 +53,7 @@ def load_rules(connection: psycopg.Connection, trigger: str) -> list[LoadedRule]
     return rules
 
 
-def _route(
-    connection: psycopg.Connection, trigger: str, statement: str, scope: dict[str, Any]
-) -> RouteOutcome:
+def _route(connection: psycopg.Connection, trigger: str, statement: str, scope: dict[str, Any]) -> RouteOutcome:
     outcome = RouteOutcome()
     with connection.transaction():
         decider = Decider(load_rules(connection, trigger))

@@ -50,9 +50,7 @@ def add(
             )
             rule.destinations.set(nodes)
     except IntegrityError as error:
-        raise RuleExists(
-            f"there is a rule {name!r} already: remove it first or choose another name"
-        ) from error
+        raise RuleExists(f"there is a rule {name!r} already: remove it first or choose another name") from error
     return rule
 
 

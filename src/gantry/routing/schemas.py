@@ -73,9 +73,7 @@ class RuleOut(Schema):
     name: str
     enabled: bool
     conditions: list[ConditionData]
-    when: list[str] = Field(
-        description="The conditions as written on the command line", examples=[["Modality=CT,MR"]]
-    )
+    when: list[str] = Field(description="The conditions as written on the command line", examples=[["Modality=CT,MR"]])
     trigger: Trigger
     destinations: list[str] = Field(description="Names of nodes")
     created_at: datetime

@@ -61,9 +61,7 @@ class Adoption:
         self._lock = threading.Lock()
         self._volume = slot.folder.descriptor
 
-    def copy(
-        self, source: Path, sidecar: bytes | Callable[[bytes], bytes], offset: int, length: int | None
-    ) -> bytes:
+    def copy(self, source: Path, sidecar: bytes | Callable[[bytes], bytes], offset: int, length: int | None) -> bytes:
         slot = self._slot
         slot.space.check()
         order = next(slot.orders)

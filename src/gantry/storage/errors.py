@@ -22,31 +22,31 @@ class StorageError(Exception):
     """The bytes could not be kept or given."""
 
 
-class StorageFull(StorageError):  # noqa: N818  the name is the message
+class StorageFull(StorageError):
     """The volume has no space left; free some, nothing needs a restart."""
 
 
-class StorageFailed(StorageError):  # noqa: N818  the name is the message
+class StorageFailed(StorageError):
     """The volume answered with an error; the object is not stored."""
 
 
-class SourceFailed(StorageError):  # noqa: N818  the name is the message
+class SourceFailed(StorageError):
     """The file to be taken in cannot be read."""
 
 
-class SlotBusy(StorageError):  # noqa: N818  the name is the message
+class SlotBusy(StorageError):
     """Another process writes into this slot of the spool."""
 
 
-class PathRefused(StorageError, ValueError):  # noqa: N818  the name is the message
+class PathRefused(StorageError, ValueError):
     """This name may not become part of a path."""
 
 
-class PlaceTaken(StorageError):  # noqa: N818  the name is the message
+class PlaceTaken(StorageError):
     """A file with other bytes lies at this place."""
 
 
-class ObjectMissing(StorageError):  # noqa: N818  the name is the message
+class ObjectMissing(StorageError):
     """No file lies at this place."""
 
 

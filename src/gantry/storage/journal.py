@@ -43,9 +43,7 @@ class _Segment:
 class Journal:
     """The journal of one slot, used by all threads of its writer."""
 
-    def __init__(
-        self, directory: str, run: int, next_order: Callable[[], int], space: Space, *, durable: bool
-    ) -> None:
+    def __init__(self, directory: str, run: int, next_order: Callable[[], int], space: Space, *, durable: bool) -> None:
         self._directory = directory
         self._run = run
         self._next_order = next_order
@@ -92,9 +90,7 @@ class Journal:
                 else:
                     self._sync_for_all(segment)
 
-    def _write(
-        self, kind: int, prefix: bytes | memoryview, body: bytes | memoryview, sha256: bytes
-    ) -> _Segment:
+    def _write(self, kind: int, prefix: bytes | memoryview, body: bytes | memoryview, sha256: bytes) -> _Segment:
         length = len(prefix) + len(body)
         segment = self._with_room(aligned(length + 128))
         order = self._next_order()
@@ -201,9 +197,7 @@ class Journal:
         self._active = _Segment(active, descriptor, capacity)
 
     def _free_names(self) -> list[str]:
-        return sorted(
-            name for name in os.listdir(self._directory) if name.startswith("free-") and name.endswith(".seg")
-        )
+        return sorted(name for name in os.listdir(self._directory) if name.startswith("free-") and name.endswith(".seg"))
 
     def _create(self, wanted: int) -> str:
         """Write a new segment full of zeros; StorageFull when the space above the reserve does not do."""

@@ -58,9 +58,7 @@ class StoredObject:
         self.close()
 
 
-def open_object(
-    home: Path, relative: str, *, dataset_offset: int, dataset_bytes: int | None = None
-) -> StoredObject:
+def open_object(home: Path, relative: str, *, dataset_offset: int, dataset_bytes: int | None = None) -> StoredObject:
     """Open a stored object. ObjectMissing, StorageFailed (too short, unreadable), PathRefused."""
     try:
         return StoredObject(resolve(home, relative), dataset_offset, dataset_bytes)

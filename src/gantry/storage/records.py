@@ -83,9 +83,7 @@ def aligned(offset: int, to: int = ALIGNMENT) -> int:
     return -(-offset // to) * to
 
 
-def pack_header(
-    mark: bytes, kind: int, order: int, prefix: bytes | memoryview, length: int, sha256: bytes
-) -> bytes:
+def pack_header(mark: bytes, kind: int, order: int, prefix: bytes | memoryview, length: int, sha256: bytes) -> bytes:
     head = HEADER.pack(MAGIC, mark, kind, order, len(prefix), length, sha256, zlib.crc32(prefix), 0)
     return head[:_CHECKED] + zlib.crc32(head[:_CHECKED]).to_bytes(4, "little")
 

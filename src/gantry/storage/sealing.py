@@ -36,9 +36,7 @@ def seal_slot(paths: SlotPaths) -> None:
 
 def remove_slot(paths: SlotPaths) -> bool:
     """Remove a slot that holds nothing any more; False when it still does. The caller holds its lock."""
-    kept = _kept(paths.journal, lambda name: name.startswith("free-")) + _kept(
-        paths.incoming, lambda name: False
-    )
+    kept = _kept(paths.journal, lambda name: name.startswith("free-")) + _kept(paths.incoming, lambda name: False)
     if kept:
         return False
     for name in _names(paths.journal):

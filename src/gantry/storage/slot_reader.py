@@ -120,11 +120,7 @@ class SlotReader:
             names = os.listdir(self.paths.journal)
         except FileNotFoundError:
             return []
-        found = [
-            segment
-            for name in names
-            if (segment := SegmentName.parse(name)) is not None and segment.state != "damaged"
-        ]
+        found = [segment for name in names if (segment := SegmentName.parse(name)) is not None and segment.state != "damaged"]
         return sorted(found, key=lambda segment: (segment.run, segment.number, segment.state == "sealed"))
 
     def position_key(self, segment: SegmentName) -> str:
@@ -160,9 +156,7 @@ class SlotReader:
             key = self.position_key(segment)
             if reader.skipped and segment.end is not None:
                 if key not in self.passed_over:
-                    log.error(
-                        "slot %s: %d places of a journal segment are damaged", self.paths.name, reader.skipped
-                    )
+                    log.error("slot %s: %d places of a journal segment are damaged", self.paths.name, reader.skipped)
                 self.passed_over[key] = (last, segment.end)
         finally:
             reader.close()
@@ -200,6 +194,7 @@ class SlotReader:
         self.files = deque(self._list_incoming())
         again = [place for place, name in self.files if not self.listed or name in self.given]
         self.listed = True
+        self.given.intersection_update(name for _, name in self.files)
         if again:
             # Their batch was committed, or not, and never released. If it was, the end of their association
             # was read with it: whoever opens the association once more must hear of its end once more.
@@ -239,9 +234,7 @@ class SlotReader:
             else:
                 event = (waiting if first == record else self.retold).popleft()[1]
             if event is not None:
-                in_memory = (
-                    event.size if isinstance(event, SpooledObject) and event.payload is not None else 0
-                )
+                in_memory = event.size if isinstance(event, SpooledObject) and event.payload is not None else 0
                 budget.spend(in_memory)
                 events.append(event)
         return events
@@ -254,9 +247,7 @@ class SlotReader:
             size = os.stat(path).st_size
             # A file of a run that is over may have been renamed and never synced (power loss): such a file
             # was never acknowledged. What the live writer has named is whole.
-            if (not self.live or parsed.run != self.run) and digest_of(
-                path, parsed.dataset_offset
-            ) != parsed.sha256:
+            if (not self.live or parsed.run != self.run) and digest_of(path, parsed.dataset_offset) != parsed.sha256:
                 os.rename(path, f"{path}.damaged")
                 log.warning(
                     "slot %s: a file of run %d is not whole; kept with the ending .damaged",
@@ -268,9 +259,7 @@ class SlotReader:
             return None  # released meanwhile, or given up by its writer
         key = f"{self.paths.name}/{name}"
         self.given.add(name)
-        return SpooledObject(
-            self.paths.name, key, "file", size, parsed.dataset_offset, parsed.sha256, None, None, path
-        )
+        return SpooledObject(self.paths.name, key, "file", size, parsed.dataset_offset, parsed.sha256, None, None, path)
 
     def _idle(self) -> list[SpoolEvent]:
         """Nothing is left. Of a slot without writer that is told once, then the slot goes."""
@@ -295,9 +284,7 @@ class SlotReader:
             if key in self.passed_over:
                 damaged = SegmentName("damaged", segment.run, segment.number, segment.mark, segment.end)
                 os.rename(path, f"{self.paths.journal}/{damaged.file_name}")
-                log.error(
-                    "slot %s: a part of a journal segment cannot be read; kept as damaged", self.paths.name
-                )
+                log.error("slot %s: a part of a journal segment cannot be read; kept as damaged", self.paths.name)
             elif free < _FREE_KEPT:
                 os.rename(path, f"{self.paths.journal}/free-{segment.mark.hex()}.seg")
                 free += 1
@@ -324,10 +311,7 @@ class SlotReader:
         """Remove the slot when its writer is gone for good and nothing is in it."""
         if self.live or self.idle_since is None or not self.end_told:
             return False
-        if (
-            not self.paths.name.startswith(("import-", "mend-"))
-            and time.monotonic() - self.idle_since < _KEEP_EMPTY_SECONDS
-        ):
+        if not self.paths.name.startswith(("import-", "mend-")) and time.monotonic() - self.idle_since < _KEEP_EMPTY_SECONDS:
             return False
         lock = SlotLock(self.paths)
         if not lock.take():

@@ -29,11 +29,11 @@ class SpoolFile:
 
     __slots__ = ("_descriptor", "_direct", "_folder", "_name", "size")
 
-    def __init__(self, folder: Folder, name: str) -> None:
+    def __init__(self, folder: Folder, name: str, *, large: bool) -> None:
         self._folder = folder
         self._name = name
-        # Without a sync there is nothing to wait for, and the page cache takes bytes faster than the disk.
-        self._direct = folder.direct and folder.durable
+        # Without a sync the page cache takes bytes faster than the disk, until there are very many of them.
+        self._direct = folder.direct and (folder.durable or large)
         self._descriptor = self._create()
         self.size = 0
 

@@ -79,9 +79,7 @@ class SpoolWriter:
         journal.open()
         descriptor = os.open(self._paths.incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         folder_open = Folder(descriptor, self._durable)
-        return SpoolSlot(
-            run, orders, folder_open, journal, BufferPool(), space, Bell(self._home), HashingThread()
-        )
+        return SpoolSlot(run, orders, folder_open, journal, BufferPool(), space, Bell(self._home), HashingThread())
 
     def begin(self, prefix: bytes, digest_at: int) -> IncomingObject:
         """Begin an object: `prefix` comes before its data set, the digest (hexadecimal) in it at `digest_at`.

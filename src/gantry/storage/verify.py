@@ -87,9 +87,7 @@ def _check(home: Path, item: ExpectedFile) -> Finding:
         if size < item.dataset_offset + item.dataset_bytes:
             return Finding("damaged", item.path, f"the file has {size} bytes and should have more")
         if digest_of(path, item.dataset_offset, item.dataset_bytes) != item.sha256:
-            return Finding(
-                "damaged", item.path, "the digest of its data set is not the one that was received"
-            )
+            return Finding("damaged", item.path, "the digest of its data set is not the one that was received")
     except FileNotFoundError:
         return Finding("missing", item.path, "the index has it, the volume does not")
     except PathRefused as error:

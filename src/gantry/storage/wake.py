@@ -57,9 +57,7 @@ class Bell:
             self._retry_at = time.monotonic() + _REOPEN_SECONDS
             self._close()
             try:
-                descriptor = os.open(
-                    _fifo(self._home), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
-                )
+                descriptor = os.open(_fifo(self._home), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
             except OSError:
                 return  # nobody listens
             if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):

@@ -18,9 +18,7 @@ from gantry.transfers.schemas import DeliveryPage, DeliveryQuery, ReceiptOut, Re
 router = Router(tags=["deliveries"])
 
 
-@router.get(
-    "/deliveries", auth=may("deliveries.view"), response=DeliveryPage, summary="Search the delivery ledger"
-)
+@router.get("/deliveries", auth=may("deliveries.view"), response=DeliveryPage, summary="Search the delivery ledger")
 def list_deliveries(request: HttpRequest, query: Query[DeliveryQuery]) -> dict[str, Any]:
     """One row per instance and destination, in the order they were ordered."""
     wanted = LedgerFilter(
@@ -32,9 +30,7 @@ def list_deliveries(request: HttpRequest, query: Query[DeliveryQuery]) -> dict[s
     return answer(request, page.items, None if page.next_after is None else pack(page.next_after))
 
 
-@router.post(
-    "/deliveries/retry", auth=may("deliveries.retry"), response=RetryOut, summary="Try deliveries again"
-)
+@router.post("/deliveries/retry", auth=may("deliveries.retry"), response=RetryOut, summary="Try deliveries again")
 def retry_deliveries(request: HttpRequest, body: RetryIn) -> dict[str, int]:
     """Put failed and dead deliveries back to waiting, due now. What is confirmed stays confirmed."""
     queued = retry(

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -48,9 +48,7 @@ class Delivering:
     our_aet: str = field(default_factory=lambda: config.current().aet)
     owner: str = field(default_factory=process_owner)
     patience: Patience = field(
-        default_factory=lambda: Patience(
-            config.current().retry_first_seconds, config.current().retry_max_seconds
-        )
+        default_factory=lambda: Patience(config.current().retry_first_seconds, config.current().retry_max_seconds)
     )
     outage_seconds: float = OUTAGE_SECONDS
     pool: AssociationPool = field(default_factory=shared_pool)
@@ -81,7 +79,7 @@ def deliver(node_id: int, stop: threading.Event, place: Delivering | None = None
 def _run_on(ledger: Ledger, node_id: int, stop: threading.Event, place: Delivering, run: DeliveryRun) -> None:
     if not ledger.try_lock(node_id):
         run.busy = True
-        defer_later(ledger.connection, node_id, datetime.now(UTC) + timedelta(seconds=BUSY_SECONDS))
+        defer_later(ledger.connection, node_id, seconds=BUSY_SECONDS)
         return
     while (node := ledger.node(node_id)) is not None and node.enabled and not stop.is_set():
         if node.paused_until is None:
@@ -91,15 +89,13 @@ def _run_on(ledger: Ledger, node_id: int, stop: threading.Event, place: Deliveri
         if due is None:
             return
         if not due.now:
-            defer_later(ledger.connection, node_id, due.at)
+            defer_later(ledger.connection, node_id, at=due.at)
             return
         # Something came due while we were ending. (Or another transaction holds it: then do not spin.)
         stop.wait(0.02)
 
 
-def _send_due(
-    ledger: Ledger, node: NodeRow, stop: threading.Event, place: Delivering, run: DeliveryRun
-) -> None:
+def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Delivering, run: DeliveryRun) -> None:
     """Send until nothing is due or the node fails; results and the node's state are in the database after it."""
     writer = ResultWriter(node, place.owner, place.patience)
     broken: list[psycopg.Error] = []

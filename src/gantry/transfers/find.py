@@ -114,15 +114,10 @@ class NodeSummary:
 
 def summary_of_nodes(connection: psycopg.Connection) -> list[NodeSummary]:
     """Counts per node and status, over the whole ledger."""
-    return [
-        NodeSummary(*row)
-        for row in connection.execute(database.statements("gantry.transfers")["summary_of_nodes"])
-    ]
+    return [NodeSummary(*row) for row in connection.execute(database.statements("gantry.transfers")["summary_of_nodes"])]
 
 
 def count_open(connection: psycopg.Connection, node_id: int) -> int:
     """Deliveries to a node that have not ended (waiting, failed, sent)."""
-    row = connection.execute(
-        database.statements("gantry.transfers")["count_open"], {"node_id": node_id}
-    ).fetchone()
+    row = connection.execute(database.statements("gantry.transfers")["count_open"], {"node_id": node_id}).fetchone()
     return int(row[0]) if row else 0

@@ -103,9 +103,7 @@ class Ledger:
     def claim(self, node_id: int, limit: int, home: Path) -> dict[int, tuple[SendItem, int]]:
         """Take up to `limit` due rows: delivery id -> (what to send, attempts including this one)."""
         with self.connection.transaction():
-            rows = self._run(
-                "claim", node_id=node_id, limit=limit, owner=self.owner, lease_seconds=LEASE_SECONDS
-            ).fetchall()
+            rows = self._run("claim", node_id=node_id, limit=limit, owner=self.owner, lease_seconds=LEASE_SECONDS).fetchall()
         return {
             key: (
                 SendItem(key, f"{home}/{path}", offset, size, bytes(digest), sop_class, instance, syntax),
@@ -139,9 +137,7 @@ class Ledger:
                 ids=[result.item.key for result in results],
                 dimse_statuses=[result.dimse_status for result in results],
                 errors=[clean(result.explanation) for result in results],
-                digests=[
-                    result.sha256 if result.outcome is not Outcome.DAMAGED else None for result in results
-                ],
+                digests=[result.sha256 if result.outcome is not Outcome.DAMAGED else None for result in results],
                 started=[result.started_at for result in results],
                 dead=[result.outcome is Outcome.DAMAGED for result in results],
                 delays=list(delays),
@@ -152,9 +148,7 @@ class Ledger:
     def give_back(self, given: GivenBack) -> None:
         """Write that rows were not tried."""
         if given.ids:
-            self._run(
-                "give_back", ids=given.ids, error=clean(given.error), delay=given.delay, owner=self.owner
-            )
+            self._run("give_back", ids=given.ids, error=clean(given.error), delay=given.delay, owner=self.owner)
 
     def node_succeeded(self, node_id: int) -> None:
         """The node answered."""

@@ -17,18 +17,16 @@ class Delivery(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    version = models.ForeignKey(Version, models.CASCADE, related_name="deliveries")
-    node = models.ForeignKey(Node, models.PROTECT, related_name="deliveries")
-    study = models.ForeignKey(Study, models.CASCADE, related_name="deliveries")
+    version = models.ForeignKey(Version, models.CASCADE, related_name="deliveries", db_index=False)
+    node = models.ForeignKey(Node, models.PROTECT, related_name="deliveries", db_index=False)
+    study = models.ForeignKey(Study, models.CASCADE, related_name="deliveries", db_index=False)
     rule_name = models.TextField(default="", help_text="The rule that ordered it; empty: by hand")
     status = models.TextField(default="waiting")
     attempts = models.IntegerField(default=0)
     next_attempt_at = models.DateTimeField()
     dimse_status = models.IntegerField(null=True)
     error = models.TextField(default="")
-    sha256 = models.BinaryField(
-        max_length=32, null=True, help_text="Digest of the data set bytes that were sent"
-    )
+    sha256 = models.BinaryField(max_length=32, null=True, help_text="Digest of the data set bytes that were sent")
     lease_owner = models.TextField(default="")
     lease_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
@@ -37,6 +35,7 @@ class Delivery(models.Model):
     updated_at = models.DateTimeField()
 
     class Meta:
+        # Each row is written three times, so each index costs three: those of the foreign keys are among these.
         verbose_name_plural = "deliveries"
         constraints = [models.UniqueConstraint(fields=["version", "node"], name="delivery_once")]
         indexes = [
@@ -46,5 +45,6 @@ class Delivery(models.Model):
                 name="delivery_due",
             ),
             models.Index(fields=["status", "id"], name="delivery_status"),
+            models.Index(fields=["node", "id"], name="delivery_node"),
             models.Index(fields=["study", "status"], name="delivery_study"),
         ]

@@ -12,9 +12,7 @@ from gantry import database
 _PACKAGE = "gantry.transfers"
 
 
-def order(
-    connection: psycopg.Connection, version_ids: Sequence[int], node_ids: Sequence[int], rule_name: str = ""
-) -> int:
+def order(connection: psycopg.Connection, version_ids: Sequence[int], node_ids: Sequence[int], rule_name: str = "") -> int:
     """Order each version to each node once; gives the number of new ledger rows.
 
     What was ordered before, by whatever rule, is left as it is: ordering again is safe. One queue job per node that got
@@ -37,6 +35,7 @@ def defer_now(connection: psycopg.Connection, node_ids: Iterable[int]) -> None:
         connection.execute(database.statements(_PACKAGE)["defer_now"], {"node_ids": wanted})
 
 
-def defer_later(connection: psycopg.Connection, node_id: int, at: datetime) -> None:
-    """Have the deliveries of a node run at a time; an earlier appointment that exists is kept."""
-    connection.execute(database.statements(_PACKAGE)["defer_later"], {"node_id": node_id, "at": at})
+def defer_later(connection: psycopg.Connection, node_id: int, *, at: datetime | None = None, seconds: float = 0.0) -> None:
+    """Have the deliveries of a node run at a time, or in so many seconds; an earlier appointment is kept."""
+    arguments = {"node_id": node_id, "at": at, "seconds": seconds}
+    connection.execute(database.statements(_PACKAGE)["defer_later"], arguments)

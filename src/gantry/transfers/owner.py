@@ -32,12 +32,7 @@ def is_alive(owner: str) -> bool:
 def _identity(process_id: int) -> str:
     try:
         # Field 22 of /proc/<pid>/stat, counted behind the command, which may hold blanks and brackets.
-        fields = (
-            Path(f"/proc/{process_id}/stat")
-            .read_text(encoding="ascii", errors="replace")
-            .rpartition(")")[2]
-            .split()
-        )
+        fields = Path(f"/proc/{process_id}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except OSError:
         return f"{process_id}:{_boot_once()}" if process_id == os.getpid() else ""
     if fields[0] in {"Z", "X"}:

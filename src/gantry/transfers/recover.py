@@ -26,9 +26,7 @@ class Recovered:
     nodes: int
 
 
-def recover(
-    connection: psycopg.Connection, *, home: Path | None = None, stalled_seconds: float = STALLED_SECONDS
-) -> Recovered:
+def recover(connection: psycopg.Connection, *, home: Path | None = None, stalled_seconds: float = STALLED_SECONDS) -> Recovered:
     """To be called at the start of each worker process.
 
     Releases the leases of processes of this home that are gone (those of living ones, and of other hosts, end by
@@ -45,9 +43,7 @@ def recover(
     return Recovered(leases, jobs, len(nodes))
 
 
-def sweep(
-    connection: psycopg.Connection, *, home: Path | None = None, stalled_seconds: float = STALLED_SECONDS
-) -> Recovered:
+def sweep(connection: psycopg.Connection, *, home: Path | None = None, stalled_seconds: float = STALLED_SECONDS) -> Recovered:
     """To be called now and then: the same, but only nodes with something due that no running job sends."""
     with connection.transaction():
         leases = _release(connection, home)

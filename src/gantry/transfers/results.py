@@ -74,9 +74,7 @@ class ResultWriter:
                     self._serve(Ledger(connection, self._owner))
             except psycopg.Error as error:
                 if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-                    _log.error(
-                        "the ledger refuses results of node %s: %s", self._node.name, type(error).__name__
-                    )
+                    _log.error("the ledger refuses results of node %s: %s", self._node.name, type(error).__name__)
                 with self._changed:
                     self._changed.wait_for(lambda: False, _RECONNECT_SECONDS)
 
@@ -93,9 +91,7 @@ class ResultWriter:
             with self._changed:
                 self._changed.wait_for(lambda: self._entries or self._closing, LEASE_SECONDS / 8)
                 if self._entries:
-                    self._changed.wait_for(
-                        lambda: len(self._entries) >= FLUSH_ROWS or self._closing, FLUSH_SECONDS
-                    )
+                    self._changed.wait_for(lambda: len(self._entries) >= FLUSH_ROWS or self._closing, FLUSH_SECONDS)
                 batch = list(self._entries)
                 held = list(self._attempts)
             if batch:

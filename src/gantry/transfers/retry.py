@@ -28,9 +28,7 @@ def retry(
     """
     wrong = sorted(set(statuses) - set(RETRYABLE))
     if wrong:
-        raise BadFilter(
-            f"deliveries with status {', '.join(wrong)} cannot be retried: only {' and '.join(RETRYABLE)}"
-        )
+        raise BadFilter(f"deliveries with status {', '.join(wrong)} cannot be retried: only {' and '.join(RETRYABLE)}")
     queries = database.statements("gantry.transfers")
     with connection.transaction():
         rows = connection.execute(

@@ -20,9 +20,7 @@ class DeliveryQuery(PageQuery):
     sop_instance_uid: Text = ""
     node: Text = Field(default="", description="Name of the destination", examples=["archive"])
     rule_name: Text = ""
-    status: Literal["", "waiting", "sent", "confirmed", "failed", "dead"] = Field(
-        default="", description="Empty: all"
-    )
+    status: Literal["", "waiting", "sent", "confirmed", "failed", "dead"] = Field(default="", description="Empty: all")
 
 
 class DeliveryOut(Schema):
@@ -57,9 +55,7 @@ class RetryIn(Schema):
 
     study_instance_uid: Text | None = None
     node: Text | None = None
-    statuses: list[Literal["failed", "dead"]] = Field(
-        default_factory=lambda: ["failed", "dead"], min_length=1, max_length=2
-    )
+    statuses: list[Literal["failed", "dead"]] = Field(default=["failed", "dead"], min_length=1, max_length=2)
     ids: Annotated[list[RowId], Field(max_length=1000)] | None = None
 
 

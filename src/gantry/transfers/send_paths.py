@@ -41,11 +41,7 @@ class SendReport:
     @property
     def ok(self) -> bool:
         """For the exit code."""
-        return (
-            not self.failure
-            and set(self.counts) <= {Outcome.CONFIRMED.value, SKIPPED}
-            and bool(self.counts.get("confirmed"))
-        )
+        return not self.failure and set(self.counts) <= {Outcome.CONFIRMED.value, SKIPPED} and bool(self.counts.get("confirmed"))
 
 
 def send_paths(
@@ -106,18 +102,12 @@ def files_in(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
             yield from (os.path.join(folder, file) for file in sorted(files))
 
 
-def _items(
-    paths: Iterable[str | os.PathLike[str]], note: Callable[[FileOutcome], None]
-) -> Iterator[SendItem]:
+def _items(paths: Iterable[str | os.PathLike[str]], note: Callable[[FileOutcome], None]) -> Iterator[SendItem]:
     for number, path in enumerate(files_in(paths)):
         try:
             yield read_item(number, path)
         except (NotDicom, DamagedHeader) as error:
-            note(
-                FileOutcome(
-                    path, SKIPPED if isinstance(error, NotDicom) else Outcome.DAMAGED.value, str(error)
-                )
-            )
+            note(FileOutcome(path, SKIPPED if isinstance(error, NotDicom) else Outcome.DAMAGED.value, str(error)))
         except OSError as error:
             note(FileOutcome(path, Outcome.FAILED.value, f"cannot be read: {error.strerror}"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 
-from procrastinate import RetryStrategy
+from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
 from gantry import database
@@ -16,14 +16,30 @@ from gantry.transfers.recover import sweep as run_sweep
 _stop = threading.Event()
 
 
+class _Stop(threading.Event):
+    """Set when the process ends or the queue wants this job to end."""
+
+    def __init__(self, context: JobContext) -> None:
+        super().__init__()
+        self._context = context
+
+    def is_set(self) -> bool:
+        return _stop.is_set() or self._context.should_abort()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        _stop.wait(timeout)
+        return self.is_set()
+
+
 @app.task(
     name="gantry.transfers.work.deliver",
     queue="transfers",
+    pass_context=True,
     retry=RetryStrategy(max_attempts=20, exponential_wait=2),
 )
-def deliver(node_id: int) -> None:
+def deliver(context: JobContext, node_id: int) -> None:
     """Send what is due to one node. A second run of a node finds the first and steps back."""
-    run_deliver(node_id, _stop)
+    run_deliver(node_id, _Stop(context))
 
 
 @app.periodic(cron="* * * * *")

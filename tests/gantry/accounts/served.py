@@ -59,7 +59,9 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(application, loop="asyncio", http="h11", lifespan="off", log_config=None, access_log=False, server_header=False)
+        uvicorn.Config(
+            application, loop="asyncio", http="h11", lifespan="off", log_config=None, access_log=False, server_header=False
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="served")
     thread.start()

@@ -22,10 +22,21 @@ def study(uid: str = "1.2.3", *, instances: int = 1, home: Path | None = None, *
         first_received_at=now, last_received_at=now,
     )  # fmt: skip
     series = Series.objects.create(
-        study=row, series_instance_uid=f"{uid}.1", modality="CT", instance_count=instances, first_received_at=now, last_received_at=now
+        study=row,
+        series_instance_uid=f"{uid}.1",
+        modality="CT",
+        instance_count=instances,
+        first_received_at=now,
+        last_received_at=now,
     )
     made = Instance.objects.bulk_create(
-        Instance(series=series, sop_instance_uid=f"{uid}.1.{n}", sop_class_uid="1.2.840.10008.5.1.4.1.1.2", instance_number=n, created_at=now)
+        Instance(
+            series=series,
+            sop_instance_uid=f"{uid}.1.{n}",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+            instance_number=n,
+            created_at=now,
+        )
         for n in range(1, instances + 1)
     )
     versions = []

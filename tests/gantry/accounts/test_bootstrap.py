@@ -7,11 +7,11 @@ import threading
 import pytest
 from django.contrib.auth import authenticate
 from django.db import connection
+from tests.gantry.accounts.people import person
 
 from gantry.accounts import bootstrap, tokens
 from gantry.accounts.errors import NotFound
 from gantry.accounts.models import User
-from tests.gantry.accounts.people import person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.test import Client, RequestFactory
+from tests.gantry.accounts.people import PASSWORD, person
 
 from gantry.accounts import sign_in, throttle
 from gantry.accounts.errors import SignInLocked, SignInRefused
 from gantry.accounts.models import SignInFailures, User
-from tests.gantry.accounts.people import PASSWORD, person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,9 +70,12 @@ def test_five_failures_lock_even_the_right_password_until_the_time_is_over() -> 
     assert locked.json()["error"]["code"] == "sign_in_locked"
     assert 800 < int(locked["Retry-After"]) <= 900
     assert post(Client(), username="VIEWER").status_code == 429
-    assert Client(REMOTE_ADDR="192.0.2.9").post(
-        "/api/v1/session", {"username": "viewer", "password": PASSWORD}, content_type="application/json"
-    ).status_code == 201
+    assert (
+        Client(REMOTE_ADDR="192.0.2.9")
+        .post("/api/v1/session", {"username": "viewer", "password": PASSWORD}, content_type="application/json")
+        .status_code
+        == 201
+    )
     SignInFailures.objects.update(locked_until=throttle.timezone.now() - timedelta(seconds=1))
     assert post(Client()).status_code == 201
 

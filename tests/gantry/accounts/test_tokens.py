@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from tests.gantry.accounts.people import person
 
 from gantry.accounts import Actor, tokens
 from gantry.accounts.errors import Invalid, NotFound
 from gantry.accounts.models import Token
-from tests.gantry.accounts.people import person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,9 +93,7 @@ def test_a_token_makes_none_that_may_more_or_lives_longer() -> None:
     assert tokens.create_for(actor, "z", expires_days=1)[0].expires_at < until
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"name": ""}, {"name": "x" * 101}, {"name": "a\nb"}, {"name": "x", "actions": ["fly"]}]
-)
+@pytest.mark.parametrize("wrong", [{"name": ""}, {"name": "x" * 101}, {"name": "a\nb"}, {"name": "x", "actions": ["fly"]}])
 def test_wrong_values(wrong: dict[str, object]) -> None:
     with pytest.raises(Invalid):
         tokens.create(person(), **wrong)  # type: ignore[arg-type]

@@ -19,7 +19,13 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def make_row(
-    instance: str = "1", *, study: str = "1", series: str = "1", content: str = "", header: dict[str, Any] | None = None, **changes: Any
+    instance: str = "1",
+    *,
+    study: str = "1",
+    series: str = "1",
+    content: str = "",
+    header: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> VersionRow:
     """A row of a small CT; `content` stands for the bytes, `header` replaces single attributes."""
     sop = f"{ROOT}.{study}.{series}.{instance}"
@@ -71,7 +77,7 @@ def index(connection: psycopg.Connection) -> Callable[..., IndexedBatch]:
 
 _WRONG = """
 SELECT 'study', st.study_instance_uid FROM catalogue_study st WHERE
-  (instance_count, size_bytes) <> (SELECT count(*), coalesce(sum(v.file_bytes), 0)
+  (instance_count, size_bytes) <> (SELECT count(*), coalesce(sum(v.dataset_bytes), 0)
      FROM catalogue_series se JOIN catalogue_instance i ON i.series_id = se.id
      JOIN catalogue_version v ON v.instance_id = i.id AND v.current WHERE se.study_id = st.id)
   OR series_count <> (SELECT count(DISTINCT i.series_id) FROM catalogue_series se
@@ -79,7 +85,7 @@ SELECT 'study', st.study_instance_uid FROM catalogue_study st WHERE
   OR conflict_count <> (SELECT count(*) FROM catalogue_conflict c WHERE c.study_id = st.id)
 UNION ALL
 SELECT 'series', se.series_instance_uid FROM catalogue_series se WHERE
-  (instance_count, size_bytes) <> (SELECT count(*), coalesce(sum(v.file_bytes), 0)
+  (instance_count, size_bytes) <> (SELECT count(*), coalesce(sum(v.dataset_bytes), 0)
      FROM catalogue_instance i JOIN catalogue_version v ON v.instance_id = i.id AND v.current WHERE i.series_id = se.id)
 UNION ALL
 SELECT 'patient', p.patient_id FROM catalogue_patient p

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection as orm
+from tests.gantry.catalogue.conftest import NOW, ROOT, make_row
 
 from gantry.catalogue import BadCursor, IndexedBatch, StudyQuery, find_instances, find_series, find_studies
-from tests.gantry.catalogue.conftest import NOW, ROOT, make_row
 
 Index = Callable[..., IndexedBatch]
 

@@ -11,11 +11,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import errors
+from tests.gantry.catalogue.conftest import NOW, ROOT, make_row, wrong_counts
 
 from gantry import database
 from gantry.catalogue import IndexedBatch, index_versions
 from gantry.catalogue.models import Conflict, Instance, Patient, Series, Study, Version
-from tests.gantry.catalogue.conftest import NOW, ROOT, make_row, wrong_counts
 
 Index = Callable[..., IndexedBatch]
 
@@ -27,7 +27,7 @@ def test_one_batch_fills_every_level(index: Index, connection: psycopg.Connectio
     patient, study = Patient.objects.get(), Study.objects.get()
     assert (patient.patient_id, patient.patient_name, patient.patient_birth_date) == ("P-1", "Muster^Anna", date(1970, 1, 31))
     assert (study.study_date, study.accession_number, study.modalities) == (date(2024, 2, 29), "A-1", ["CT", "SR"])
-    assert (study.series_count, study.instance_count, study.size_bytes) == (2, 6, 6000)
+    assert (study.series_count, study.instance_count, study.size_bytes) == (2, 6, 3600)
     assert (study.settled_at, study.conflict_count, study.last_received_at) == (None, 0, NOW)
     first = Series.objects.get(series_instance_uid=f"{ROOT}.1.1")
     assert (first.modality, first.series_number, first.series_description, first.instance_count) == ("CT", 3, "axial", 5)
@@ -52,7 +52,7 @@ def test_the_same_bytes_again_write_nothing(index: Index, connection: psycopg.Co
 
 def test_other_bytes_are_a_new_current_version_and_a_conflict(index: Index, connection: psycopg.Connection) -> None:
     index(make_row("1"))
-    batch = index(make_row("1", content="b", header={"InstanceNumber": "8"}, file_bytes=1500))
+    batch = index(make_row("1", content="b", header={"InstanceNumber": "8"}, dataset_bytes=1500))
     assert (batch.outcomes, batch.conflicts) == (["version"], 1)
     instance, study = Instance.objects.get(), Study.objects.get()
     assert (instance.version_count, instance.instance_number) == (2, 8)
@@ -76,7 +76,11 @@ def test_several_versions_in_one_batch_follow_each_other(index: Index, connectio
 
 @pytest.mark.parametrize("together", [True, False])
 def test_a_study_keeps_its_patient(index: Index, connection: psycopg.Connection, together: bool) -> None:
-    rows = [make_row("1"), make_row("2", header={"PatientID": "P-2", "PatientName": "Other^One"}), make_row("3", header={"PatientID": "P-2"})]
+    rows = [
+        make_row("1"),
+        make_row("2", header={"PatientID": "P-2", "PatientName": "Other^One"}),
+        make_row("3", header={"PatientID": "P-2"}),
+    ]
     batches = [index(*rows)] if together else [index(row) for row in rows]
     assert sum(batch.conflicts for batch in batches) == 1
     assert Patient.objects.get().patient_name == "Muster^Anna", "no patient without a study"
@@ -104,7 +108,11 @@ def test_people_without_an_id_are_not_one_person(index: Index, connection: psyco
 @pytest.mark.parametrize("together", [True, False])
 def test_empty_fields_are_filled_later_and_full_ones_kept(index: Index, together: bool) -> None:
     nothing = dict.fromkeys(["PatientName", "PatientBirthDate", "AccessionNumber", "StudyDate", "SeriesDescription", "Modality"])
-    rows = [make_row("1", header=nothing), make_row("2"), make_row("3", header={"AccessionNumber": "A-2", "StudyDescription": "Abdomen"})]
+    rows = [
+        make_row("1", header=nothing),
+        make_row("2"),
+        make_row("3", header={"AccessionNumber": "A-2", "StudyDescription": "Abdomen"}),
+    ]
     if together:
         index(*rows)
     else:
@@ -137,7 +145,9 @@ def test_an_instance_follows_its_newest_version(index: Index, connection: psycop
     assert wrong_counts(connection) == []
     index(make_row("2", content="b", series_instance_uid=f"{ROOT}.1.7"))
     assert {s.series_instance_uid: s.instance_count for s in Series.objects.filter(study__study_instance_uid=f"{ROOT}.1")} == {
-        f"{ROOT}.1.1": 0, f"{ROOT}.1.7": 1}
+        f"{ROOT}.1.1": 0,
+        f"{ROOT}.1.7": 1,
+    }
     assert wrong_counts(connection) == []
 
 
@@ -155,7 +165,10 @@ def test_a_late_instance_opens_a_settled_study(index: Index) -> None:
     index(make_row("2", received_at=NOW + timedelta(seconds=5)), now=NOW + timedelta(seconds=6))
     study = Study.objects.get()
     assert (study.settled_at, study.last_received_at - NOW, study.last_indexed_at - NOW) == (
-        None, timedelta(seconds=5), timedelta(seconds=6))
+        None,
+        timedelta(seconds=5),
+        timedelta(seconds=6),
+    )
 
 
 HOSTILE: list[Any] = [
@@ -185,7 +198,12 @@ def test_impossible_numbers_and_dates_are_left_out(index: Index) -> None:
     index(make_row("1", header={"StudyDate": "20231345", "PatientBirthDate": "00000000", "Rows": str(2**40), "Columns": "-1",
                                 "InstanceNumber": str(2**70), "SeriesNumber": "1.5e3"}))  # fmt: skip
     study, instance = Study.objects.get(), Instance.objects.get()
-    assert (study.study_date, study.patient.patient_birth_date, instance.rows, instance.instance_number) == (None, None, None, None)
+    assert (study.study_date, study.patient.patient_birth_date, instance.rows, instance.instance_number) == (
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 def test_long_identifiers_that_differ_at_their_end_stay_apart(index: Index) -> None:
@@ -203,10 +221,12 @@ def test_counts_are_exact_with_many_indexers_at_once(connection: psycopg.Connect
             with database.connect() as mine:
                 for turn in range(12):
                     rows = [make_row(str(n), study=str((n + turn) % 4), content=str(n % 2 and worker)) for n in range(16)]
-                    rows += [make_row(f"{worker}{turn}{n}", study=str(n % 4), header={"PatientID": f"P-{n % 3}"}) for n in range(8)]
+                    rows += [
+                        make_row(f"{worker}{turn}{n}", study=str(n % 4), header={"PatientID": f"P-{n % 3}"}) for n in range(8)
+                    ]
                     rows.append(make_row("55", content=f"{worker}{turn}", study_instance_uid=f"{ROOT}.{turn % 4}"))
                     write(mine, rows if worker % 2 else rows[::-1])
-        except BaseException as error:  # noqa: BLE001  shown by the test below
+        except BaseException as error:
             failures.append(error)
 
     def write(mine: psycopg.Connection, rows: list[Any]) -> None:

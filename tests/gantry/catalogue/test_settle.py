@@ -7,12 +7,12 @@ from datetime import timedelta
 from uuid import uuid4
 
 import psycopg
+from tests.gantry.catalogue.conftest import NOW, make_row
 
 from gantry import database
 from gantry.catalogue import IndexedBatch, associations, settle_due
 from gantry.catalogue.models import OpenAssociation, Study
 from gantry.catalogue.settle import STALE_SECONDS
-from tests.gantry.catalogue.conftest import NOW, make_row
 
 Index = Callable[..., IndexedBatch]
 SECOND = timedelta(seconds=1)

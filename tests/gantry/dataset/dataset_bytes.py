@@ -44,15 +44,11 @@ def number(tag: int, value: int, syntax: str = EXPLICIT) -> bytes:
 
 def item(content: bytes, syntax: str = EXPLICIT, *, undefined: bool = True) -> bytes:
     if undefined:
-        return element(0xFFFEE000, "", content, syntax, length=UNDEFINED) + element(
-            0xFFFEE00D, "", b"", syntax
-        )
+        return element(0xFFFEE000, "", content, syntax, length=UNDEFINED) + element(0xFFFEE00D, "", b"", syntax)
     return element(0xFFFEE000, "", content, syntax)
 
 
-def sequence(
-    tag: int, *items: bytes, syntax: str = EXPLICIT, undefined: bool = True, vr: str = "SQ"
-) -> bytes:
+def sequence(tag: int, *items: bytes, syntax: str = EXPLICIT, undefined: bool = True, vr: str = "SQ") -> bytes:
     content = b"".join(items)
     if not undefined:
         return element(tag, vr, content, syntax)

@@ -72,16 +72,12 @@ def test_random_elements(parts: list[bytes], syntax: str, behind: bool) -> None:
 @given(
     st.sampled_from([IMPLICIT, EXPLICIT, BIG]),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=40),
-    st.sampled_from(
-        [b"ISO_IR 100", b"\\ISO 2022 IR 87", b"ISO_IR 192", b"GB18030", b"ISO 2022 IR 13\\ISO 2022 IR 149"]
-    ),
+    st.sampled_from([b"ISO_IR 100", b"\\ISO 2022 IR 87", b"ISO_IR 192", b"GB18030", b"ISO 2022 IR 13\\ISO 2022 IR 149"]),
 )
 @settings(max_examples=300)
 def test_mutated_headers(syntax: str, changes: list[tuple[int, int]], charset: bytes) -> None:
     nested = sequence(0x00081140, item(text(0x00081155, "UI", "1.2", syntax), syntax), syntax=syntax)
-    data = bytearray(
-        image(syntax, charset=charset, between=nested, name="Müller^\x1b$B;3".encode("iso8859-1"))
-    )
+    data = bytearray(image(syntax, charset=charset, between=nested, name="Müller^\x1b$B;3".encode("iso8859-1")))
     for position, byte in changes:
         data[position % len(data)] = byte
     check(bytes(data), syntax)
@@ -115,11 +111,7 @@ def test_random_text(raw: bytes, charset: bytes) -> None:
     check(image(charset=charset, name=raw, patient_id=raw), EXPLICIT)
 
 
-PIECES = (
-    b"\x1b$B|\x1b(B|\x1b(J|\x1b$)C|\x1b$)A|\x1b)I|\x1b-L|\x1b|\\|^|=| |\r|;3ED|\xb1\xe6|\xff|\0|\x7f".split(
-        b"|"
-    )
-)
+PIECES = b"\x1b$B|\x1b(B|\x1b(J|\x1b$)C|\x1b$)A|\x1b)I|\x1b-L|\x1b|\\|^|=| |\r|;3ED|\xb1\xe6|\xff|\0|\x7f".split(b"|")
 EXTENSIONS = ["", "\\ISO 2022 IR 87", "ISO 2022 IR 13\\ISO 2022 IR 159", "\\ISO 2022 IR 149\\ISO 2022 IR 58"]
 
 

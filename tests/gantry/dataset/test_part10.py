@@ -57,9 +57,7 @@ def with_(**changes: object) -> Envelope:
 
 def meta(syntax: str | None = EXPLICIT, *, encoding: str = EXPLICIT, length: int | None = 0) -> bytes:
     """Group 0002; `length` is what to add to the right group length, None leaves the element out."""
-    rest = text(0x00020002, "UI", "1.2.840.10008.5.1.4.1.1.2", encoding) + text(
-        0x00020003, "UI", "1.2.3.4", encoding
-    )
+    rest = text(0x00020002, "UI", "1.2.840.10008.5.1.4.1.1.2", encoding) + text(0x00020003, "UI", "1.2.3.4", encoding)
     if syntax is not None:
         rest += text(0x00020010, "UI", syntax, encoding)
     if length is None:
@@ -98,9 +96,7 @@ def test_pydicom_reads_the_file() -> None:
     assert group.ReceivingApplicationEntityTitle == "GANTRY"
     assert group.PrivateInformationCreatorUID == PRIVATE_INFORMATION_CREATOR_UID
     assert json.loads(group.PrivateInformation)["slot"] == "r0"
-    assert all(
-        pydicom.uid.UID(uid).is_valid for uid in (IMPLEMENTATION_CLASS_UID, PRIVATE_INFORMATION_CREATOR_UID)
-    )
+    assert all(pydicom.uid.UID(uid).is_valid for uid in (IMPLEMENTATION_CLASS_UID, PRIVATE_INFORMATION_CREATOR_UID))
     assert dataset.PatientName == "Doe^Jane"
 
 
@@ -111,9 +107,7 @@ def test_dcmtk_reads_the_file(tmp_path: Path, sop_instance_uid: str) -> None:
         pytest.skip("dcmdump of DCMTK is not installed")
     file = tmp_path / "file.dcm"
     file.write_bytes(build_prefix(with_(sop_instance_uid=sop_instance_uid))[0] + image())
-    done = subprocess.run(
-        ["dcmdump", "+L", "-ll", "warn", str(file)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["dcmdump", "+L", "-ll", "warn", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert done.stderr == ""
     assert "Doe^Jane" in done.stdout

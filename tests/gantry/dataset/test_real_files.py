@@ -72,9 +72,7 @@ def plain(value: Any) -> str | list[str]:
         return [str(plain(one)) for one in value]
     if value is None:
         return ""
-    text = (
-        value.original_string if isinstance(value, IS) and hasattr(value, "original_string") else str(value)
-    )
+    text = value.original_string if isinstance(value, IS) and hasattr(value, "original_string") else str(value)
     return text.strip(" \0")
 
 
@@ -91,8 +89,7 @@ def theirs(dataset: pydicom.Dataset) -> dict[str, str | list[str]]:
 
 def trimmed(values: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
     return {
-        key: [one.strip(" ") for one in value] if isinstance(value, list) else value.strip(" ")
-        for key, value in values.items()
+        key: [one.strip(" ") for one in value] if isinstance(value, list) else value.strip(" ") for key, value in values.items()
     }
 
 

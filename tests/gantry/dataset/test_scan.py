@@ -66,9 +66,7 @@ def test_a_cut_or_damaged_deflate_stream_gives_what_was_there() -> None:
 
 
 def test_a_deflate_bomb_takes_bounded_memory() -> None:
-    bomb = deflated(
-        text(0x00080005, "CS", "ISO_IR 100") + element(0x00091010, "OB", bytes(60 << 20)) + image()[20:]
-    )
+    bomb = deflated(text(0x00080005, "CS", "ISO_IR 100") + element(0x00091010, "OB", bytes(60 << 20)) + image()[20:])
     tracemalloc.start()
     started = time.perf_counter()
     header = scan(bomb, DEFLATED, whole=True)
@@ -105,9 +103,7 @@ def test_unknown_syntaxes_are_taken_as_explicit(syntax: str) -> None:
 @pytest.mark.parametrize("undefined", [True, False])
 def test_what_is_inside_sequences_does_not_count(syntax: str, undefined: bool) -> None:
     inner = text(0x0020000D, "UI", "9.9.9", syntax) + text(0x00100010, "PN", "Wrong^Person", syntax)
-    nested = sequence(
-        0x00081115, item(inner, syntax, undefined=undefined), syntax=syntax, undefined=undefined
-    )
+    nested = sequence(0x00081115, item(inner, syntax, undefined=undefined), syntax=syntax, undefined=undefined)
     outer = sequence(
         0x00081110,
         item(inner + nested, syntax, undefined=undefined),
@@ -127,10 +123,16 @@ def test_un_of_undefined_length(inside: str) -> None:
     assert header.values == EXPECTED
 
 
+def test_lengths_inside_un_that_look_like_a_vr() -> None:
+    inner = text(0x00080060, "CS", "CT", IMPLICIT)
+    inner += element(0x00100010, "PN", b"W" * int.from_bytes(b"LO", "little"), IMPLICIT)
+    header = scan(image(between=sequence(0x00091002, item(inner, IMPLICIT), vr="UN")), EXPLICIT, whole=True)
+    assert header.values == EXPECTED
+    assert header.warnings == ()
+
+
 def test_un_of_undefined_length_in_big_endian_holds_little_endian() -> None:
-    inner = item(text(0x00100010, "PN", "Wrong^Person", IMPLICIT), IMPLICIT) + element(
-        0xFFFEE0DD, "", b"", IMPLICIT
-    )
+    inner = item(text(0x00100010, "PN", "Wrong^Person", IMPLICIT), IMPLICIT) + element(0xFFFEE0DD, "", b"", IMPLICIT)
     between = element(0x00091002, "UN", inner, BIG, length=UNDEFINED)
     assert scan(image(BIG, between=between), BIG, whole=True).values == EXPECTED
 
@@ -138,9 +140,7 @@ def test_un_of_undefined_length_in_big_endian_holds_little_endian() -> None:
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
 def test_thousands_of_nested_sequences(syntax: str) -> None:
     depth = 5000
-    opening = element(0x00081110, "SQ", b"", syntax, length=UNDEFINED) + element(
-        0xFFFEE000, "", b"", syntax, length=UNDEFINED
-    )
+    opening = element(0x00081110, "SQ", b"", syntax, length=UNDEFINED) + element(0xFFFEE000, "", b"", syntax, length=UNDEFINED)
     closing = element(0xFFFEE00D, "", b"", syntax) + element(0xFFFEE0DD, "", b"", syntax)
     started = time.perf_counter()
     header = scan(image(syntax, between=opening * depth + closing * depth), syntax, whole=True)
@@ -157,19 +157,24 @@ def test_a_sequence_without_end_and_stray_delimiters() -> None:
     header = scan(image(between=unclosed), EXPLICIT, whole=True)
     assert header.values == EXPECTED
     assert header.warnings == ("a sequence has no delimitation item",)
-    open_item = element(0x00081110, "SQ", b"", length=UNDEFINED) + element(
-        0xFFFEE000, "", b"", length=UNDEFINED
-    )
+    open_item = element(0x00081110, "SQ", b"", length=UNDEFINED) + element(0xFFFEE000, "", b"", length=UNDEFINED)
     lost = scan(image(between=open_item), EXPLICIT, whole=True)
     assert not lost.complete
     assert "StudyInstanceUID" not in lost.values
     for syntax in PLAIN:
-        stray = (
-            element(0xFFFEE00D, "", b"", syntax) + element(0xFFFEE0DD, "", b"", syntax) + item(b"", syntax)
-        )
+        stray = element(0xFFFEE00D, "", b"", syntax) + element(0xFFFEE0DD, "", b"", syntax) + item(b"", syntax)
         header = scan(image(syntax, between=stray), syntax, whole=True)
         assert header.values == EXPECTED
         assert header.warnings == ("a delimitation item lies outside of any sequence",)
+
+
+def test_many_damaged_sequences_end_the_walk() -> None:
+    unclosed = element(0x00081110, "SQ", b"", length=UNDEFINED) + text(0x00081030, "LO", "x")
+    few = scan(image(between=unclosed * 50), EXPLICIT, whole=True)
+    assert few.values == EXPECTED | {"StudyDescription": "x"}
+    many = scan(image(between=unclosed * 200), EXPLICIT, whole=True)
+    assert not many.complete
+    assert any("more than 100 sequences" in warning for warning in many.warnings)
 
 
 def test_too_many_elements() -> None:
@@ -218,9 +223,7 @@ def test_without_pixels_the_end_of_the_data_set_completes() -> None:
 
 def test_order_and_duplicates_the_first_one_counts() -> None:
     late = text(0x00100020, "LO", "SECOND") + text(0x00080070, "LO", "Maker")
-    data = image(pixels=b"")[:-12].replace(
-        text(0x0020000E, "UI", SERIES), late + text(0x0020000E, "UI", SERIES)
-    )
+    data = image(pixels=b"")[:-12].replace(text(0x0020000E, "UI", SERIES), late + text(0x0020000E, "UI", SERIES))
     header = scan(data, EXPLICIT, whole=True)
     assert header.values == EXPECTED | {"Manufacturer": "Maker"}
     assert len(header.warnings) == 2
@@ -295,9 +298,7 @@ def test_long_values_are_kept_up_to_the_limit() -> None:
 @pytest.mark.parametrize("syntax", PLAIN)
 def test_numbers_with_another_vr(syntax: str) -> None:
     order = "big" if syntax == BIG else "little"
-    data = image(syntax).replace(
-        number(0x00280010, 16, syntax), element(0x00280010, "UL", (70_000).to_bytes(4, order), syntax)
-    )
+    data = image(syntax).replace(number(0x00280010, 16, syntax), element(0x00280010, "UL", (70_000).to_bytes(4, order), syntax))
     rows = scan(data, syntax, whole=True).values["Rows"]
     assert rows == (["4464", "1"] if syntax == IMPLICIT else "70000")
     if syntax == EXPLICIT:

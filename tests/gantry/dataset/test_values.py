@@ -121,9 +121,7 @@ def test_a_list_has_an_end() -> None:
 
 def test_text_outside_of_ascii_where_only_ascii_may_be() -> None:
     warnings: list[str] = []
-    assert (
-        decode_text("SCHÄDEL".encode("iso8859-1"), "CS", character_set(b"ISO_IR 100"), warnings) == "SCHÄDEL"
-    )
+    assert decode_text("SCHÄDEL".encode("iso8859-1"), "CS", character_set(b"ISO_IR 100"), warnings) == "SCHÄDEL"
     assert warnings == ["a value of a VR that knows only ASCII holds other characters"]
 
 

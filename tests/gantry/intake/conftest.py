@@ -11,12 +11,12 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from tests.support import part10_files as files
 
 from gantry import database
 from gantry.dataset import Envelope, build_prefix
 from gantry.intake.indexer import Indexer, Settling
 from gantry.storage import SpoolReader, SpoolWriter
-from tests.support import part10_files as files
 
 ASSOCIATION = UUID("00000000-0000-4000-8000-000000000001")
 LARGE = 1 << 20  # so large objects get a file of their own in the spool

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.gantry.intake.conftest import stored_files
+from tests.support import part10_files as files
 
 from gantry.catalogue.models import Conflict, Instance, Study, Version
 from gantry.intake.import_files import ImportOutcome, import_paths
 from gantry.intake.models import QuarantinedObject
 from gantry.intake.serve import run_indexer
-from tests.gantry.intake.conftest import stored_files
-from tests.support import part10_files as files
 
 
 def outcomes(found: Iterable[ImportOutcome]) -> dict[str, str]:
@@ -43,12 +43,14 @@ def test_every_file_is_answered_and_kept_whole(running: bool, home: Path, tmp_pa
     copy = folder / "00002-copy.dcm"
     copy.write_bytes(paths[1].read_bytes())
     (folder / "00003-other.dcm").write_bytes(
-        files.part10(files.ct_dataset(number=3, fill=5), sop_class=files.CT_IMAGE_STORAGE, instance=f"{files.ROOT}.1.1.3"))
+        files.part10(files.ct_dataset(number=3, fill=5), sop_class=files.CT_IMAGE_STORAGE, instance=f"{files.ROOT}.1.1.3")
+    )
     odd = files.part10(files.ct_dataset(number=4), sop_class=files.CT_IMAGE_STORAGE, instance=f"{files.ROOT}.1.1.4")
     (folder / "00004-preamble.dcm").write_bytes(b"MZ" + b"\x90" * 126 + odd[128:] + b"\0" * 7)
     (folder / "00005-bare.dcm").write_bytes(files.ct_dataset(number=5))
     (folder / "00006-no-study.dcm").write_bytes(
-        files.part10(files.ct_dataset(number=6, study=""), sop_class=files.CT_IMAGE_STORAGE, instance=f"{files.ROOT}.1.1.6"))
+        files.part10(files.ct_dataset(number=6, study=""), sop_class=files.CT_IMAGE_STORAGE, instance=f"{files.ROOT}.1.1.6")
+    )
     (folder / "notes.txt").write_text("nothing to see\n")
     (folder / "empty.dcm").write_bytes(b"")
     expected = {
@@ -68,13 +70,16 @@ def test_every_file_is_answered_and_kept_whole(running: bool, home: Path, tmp_pa
     assert (home / held.file_path).read_bytes() == (folder / "00006-no-study.dcm").read_bytes()
     again = outcomes(import_paths([folder], home=home))
     assert {name: outcome for name, outcome in again.items() if name.endswith(".dcm") and name != "empty.dcm"} == {
-        name: "quarantined" if "no-study" in name else "duplicate" for name in expected if name.endswith(".dcm") and name != "empty.dcm"}
+        name: "quarantined" if "no-study" in name else "duplicate"
+        for name in expected
+        if name.endswith(".dcm") and name != "empty.dcm"
+    }
     assert len(stored_files(home)) == 7
 
 
 def test_loops_devices_and_missing_paths(home: Path, tmp_path: Path, connection: psycopg.Connection) -> None:
     folder = tmp_path / "in"
-    (paths := files.write_series(folder / "b", 2))
+    paths = files.write_series(folder / "b", 2)
     files.write_series(folder / "a" / "deep", 1, series="1.2.3")
     (folder / "a" / "loop").symlink_to(folder)
     (folder / "again").symlink_to(folder / "b")
@@ -112,7 +117,12 @@ def test_the_conflict_set(home: Path, tmp_path: Path, connection: psycopg.Connec
         "same-study-other-patientid.dcm": "stored", "same-series-other-modality.dcm": "stored",
     }  # fmt: skip
     study = Study.objects.get()
-    assert (study.patient.patient_id, study.modalities, study.conflict_count, study.instance_count) == ("TEST-1", ["CT", "MR"], 2, 3)
+    assert (study.patient.patient_id, study.modalities, study.conflict_count, study.instance_count) == (
+        "TEST-1",
+        ["CT", "MR"],
+        2,
+        3,
+    )
     assert sorted(Conflict.objects.values_list("kind", flat=True)) == ["bytes", "identity"]
     assert Instance.objects.get(sop_instance_uid=f"{root}.1.1.1").version_count == 2
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.gantry.intake.conftest import ASSOCIATION, LARGE, Spool, new_association, rows, spooled_files, stored_files
+from tests.support import part10_files as files
 
 from gantry import facts
 from gantry.catalogue.models import Conflict, Instance, OpenAssociation, Study, Version
@@ -18,8 +20,6 @@ from gantry.facts.models import Fact
 from gantry.intake import indexer as indexer_module
 from gantry.intake.indexer import Indexer, Settling
 from gantry.intake.models import QuarantinedObject, SpoolPosition
-from tests.gantry.intake.conftest import ASSOCIATION, LARGE, Spool, new_association, rows, spooled_files, stored_files
-from tests.support import part10_files as files
 
 Make = Callable[..., Indexer]
 
@@ -106,7 +106,12 @@ def test_what_cannot_be_indexed_is_held_whole(reason: str, spool: Spool, home: P
 @pytest.mark.parametrize("size", [ct, large], ids=["journal", "file"])
 @pytest.mark.parametrize("place", ["index_versions", "_finish", "publish"])
 def test_a_crash_between_placing_commit_and_release_changes_nothing(
-    place: str, size: Callable[..., bytes], spool: Spool, home: Path, make_indexer: Make, monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    size: Callable[..., bytes],
+    spool: Spool,
+    home: Path,
+    make_indexer: Make,
+    monkeypatch: pytest.MonkeyPatch,
     connection: psycopg.Connection,
 ) -> None:
     """Before the rows, after the rows but before the commit, after the commit but before the spool lets go."""
@@ -140,7 +145,9 @@ def test_a_crash_between_placing_commit_and_release_changes_nothing(
     assert Study.objects.get().instance_count == 3
 
 
-def test_the_database_goes_away_in_the_middle(spool: Spool, home: Path, make_indexer: Make, connection: psycopg.Connection) -> None:
+def test_the_database_goes_away_in_the_middle(
+    spool: Spool, home: Path, make_indexer: Make, connection: psycopg.Connection
+) -> None:
     """Backends are killed again and again while objects arrive; in the end all are there, once."""
     indexer = make_indexer(batch=20)
     stop = threading.Event()
@@ -226,7 +233,9 @@ def test_a_server_that_refuses_everything_poisons_nothing(
     assert make_indexer().drain().new == 1
 
 
-def test_other_bytes_at_the_place_do_not_stop_it(spool: Spool, home: Path, make_indexer: Make, connection: psycopg.Connection) -> None:
+def test_other_bytes_at_the_place_do_not_stop_it(
+    spool: Spool, home: Path, make_indexer: Make, connection: psycopg.Connection
+) -> None:
     indexer = make_indexer()
     spool.send(ct())
     indexer.drain()
@@ -242,7 +251,9 @@ def test_other_bytes_at_the_place_do_not_stop_it(spool: Spool, home: Path, make_
     assert len(stored_files(home)) == 3
 
 
-def test_a_file_with_the_same_data_set_is_used(spool: Spool, home: Path, make_indexer: Make, connection: psycopg.Connection) -> None:
+def test_a_file_with_the_same_data_set_is_used(
+    spool: Spool, home: Path, make_indexer: Make, connection: psycopg.Connection
+) -> None:
     """A database from before yesterday: the object comes again, with another association in its prefix."""
     indexer = make_indexer()
     spool.send(ct())

@@ -10,7 +10,9 @@ from gantry.intake import judge, reasons
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
-def identity(cls: str | None = CT, sop: str | None = "1.2.3", study: str | None = "1.2", series: str | None = "1.2.1") -> Identity:
+def identity(
+    cls: str | None = CT, sop: str | None = "1.2.3", study: str | None = "1.2", series: str | None = "1.2.1"
+) -> Identity:
     return Identity(cls, sop, study, series, True)
 
 
@@ -26,7 +28,7 @@ def identity(cls: str | None = CT, sop: str | None = "1.2.3", study: str | None 
         (identity(sop="../../etc/passwd"), reasons.INSTANCE_INVALID),
         (identity(sop="1..2"), reasons.INSTANCE_INVALID),
         (identity(sop="1.2\n"), reasons.INSTANCE_INVALID),
-        (identity(sop="１.２"), reasons.INSTANCE_INVALID),
+        (identity(sop="\uff11.\uff12"), reasons.INSTANCE_INVALID),
         (identity(study=None), reasons.STUDY_MISSING),
         (identity(study="."), reasons.STUDY_INVALID),
         (identity(series=None), reasons.SERIES_MISSING),
@@ -58,7 +60,9 @@ def test_a_leading_zero_is_only_a_warning() -> None:
 
 
 def test_reasons_fit_a_response_and_are_told_apart() -> None:
-    assert len({reason.code for reason in reasons.ALL}) == len(reasons.ALL) == len({reason.dimse_status for reason in reasons.ALL})
+    assert (
+        len({reason.code for reason in reasons.ALL}) == len(reasons.ALL) == len({reason.dimse_status for reason in reasons.ALL})
+    )
     for reason in reasons.ALL:
         assert len(reason.text) <= 64, "PS3.7 C.4.2, Error Comment is LO"
         assert reason.dimse_status >> 8 == 0xA9 or reason.dimse_status >> 12 == 0xC

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from tests.gantry.intake.conftest import Spool, stored_files
+from tests.support import part10_files as files
 
 from gantry.intake.errors import NotHeld
 from gantry.intake.indexer import Indexer
 from gantry.intake.quarantine import discard_held, export_held, list_held
-from tests.gantry.intake.conftest import Spool, stored_files
-from tests.support import part10_files as files
 
 
 @pytest.fixture

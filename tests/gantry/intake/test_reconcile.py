@@ -8,14 +8,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.gantry.intake.conftest import Spool, stored_files
+from tests.support import part10_files as files
 
 from gantry.catalogue.models import Study, Version
 from gantry.intake.indexer import Indexer
 from gantry.intake.models import QuarantinedObject
 from gantry.intake.reconcile import expected_files, known_paths, mend
 from gantry.storage import Finding, verify
-from tests.gantry.intake.conftest import Spool, stored_files
-from tests.support import part10_files as files
 
 
 @pytest.fixture
@@ -68,13 +68,12 @@ def test_a_second_copy_goes_and_a_lost_file_is_restored(home: Path, connection: 
     (home / "objects" / "00").mkdir(exist_ok=True)
     (home / "objects" / "00" / "0123.part").write_bytes(b"half")
     (home / "objects" / "00" / "junk.dcm").write_bytes(b"hello")
-    print(findings(home, connection), stored_files(home))
     mended = {entry.finding.path: entry.action for entry in mend(connection, home, findings(home, connection))}
     assert mended == {
         two: "left", three: "left", copy: "removed", moved: "restored", "objects/00/0123.part": "removed",
-        "objects/00/junk.dcm": "removed",
+        "objects/00/junk.dcm": "indexed",
     }  # fmt: skip
-    # The junk went through the door too, and is in quarantine now; its first place is a second copy.
+    # The junk went through the door too, and is in quarantine now.
     assert QuarantinedObject.objects.filter(reason="not_dicom").count() == 1
     assert [(one.kind, one.path) for one in findings(home, connection)] == [("missing", three)]
 
@@ -89,3 +88,20 @@ def test_damage_is_told_and_left(home: Path, connection: psycopg.Connection) -> 
     assert (finding.kind, finding.path) == ("damaged", path)
     assert [entry.action for entry in mend(connection, home, [finding])] == ["left"]
     assert (home / path).exists()
+
+
+@pytest.mark.usefixtures("archive")
+def test_a_lost_file_comes_back_when_its_bytes_come_again(
+    home: Path, connection: psycopg.Connection, make_indexer: Callable[..., Indexer]
+) -> None:
+    """By C-STORE or import, with another beginning than before; the row follows."""
+    paths = stored_files(home, "objects")
+    for path in (paths[0], paths[5]):
+        os.unlink(home / path)
+    again = Spool(home, "r1")
+    again.send(files.ct_dataset(number=1), calling_aet="A-LONGER-TITLE")
+    again.send(files.ct_dataset(number=6, side=800), calling_aet="A-LONGER-TITLE")
+    assert make_indexer().drain().duplicates == 2
+    again.close()
+    assert stored_files(home, "objects") == paths
+    assert findings(home, connection) == []

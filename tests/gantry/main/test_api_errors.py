@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from tests.gantry.accounts import stored
+from tests.gantry.accounts.people import bearer, person, token
+from tests.gantry.accounts.served import Served, serving
 
 from gantry import config
 from gantry.main import errors_api, health_api
 from gantry.main.asgi_limits import MAX_BODY_BYTES, policy_for
-from tests.gantry.accounts import stored
-from tests.gantry.accounts.people import bearer, person, token
-from tests.gantry.accounts.served import Served, serving
 
 pytestmark = pytest.mark.django_db
 
@@ -141,7 +141,9 @@ def test_a_node_with_open_deliveries_stays() -> None:
     assert (answer.status_code, shape(answer.content)["code"]) == (409, "node_in_use")
 
 
-def test_a_fault_of_ours_says_nothing_and_logs_no_values(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_of_ours_says_nothing_and_logs_no_values(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ValueError(name)
 
@@ -221,7 +223,9 @@ class TestServed:
         answer = served.ask("GET", "/api/v1/studies?q=" + "x" * 9000)
         assert (answer.status, shape(answer.body)["code"]) == (414, "too_long")
 
-    @pytest.mark.parametrize("path", ["/", "/nowhere", "/api/v1/studies", "/admin/login/", "/health/live", "/static/gantry/gantry.css"])
+    @pytest.mark.parametrize(
+        "path", ["/", "/nowhere", "/api/v1/studies", "/admin/login/", "/health/live", "/static/gantry/gantry.css"]
+    )
     def test_headers(self, served: Served, path: str) -> None:
         headers = served.ask("GET", path).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -302,6 +306,7 @@ class TestHealth:
             with connection.cursor() as cursor:
                 cursor.execute("DELETE FROM django_migrations WHERE app = 'routing'")
         elif broken == "database":
+
             def away(*_: object) -> None:
                 raise OperationalError
 

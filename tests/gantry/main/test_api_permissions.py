@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import URLResolver, path
 from django.urls.resolvers import RegexPattern
+from tests.gantry.accounts import stored
+from tests.gantry.accounts.people import PASSWORD, bearer, person
 
 from gantry.accounts import ACTIONS, ROLES
 from gantry.main import permissions_check
-from tests.gantry.accounts import stored
-from tests.gantry.accounts.people import PASSWORD, bearer, person
 
 ROLES_IN_ORDER = ("nobody", "viewer", "operator", "administrator")
 PUBLIC = {
@@ -115,7 +115,11 @@ def test_the_table_has_every_route_of_the_api() -> None:
         if one.action != "public" and not one.route.startswith("/admin/")
     }
     table = {
-        ("*" if case.action == "docs.view" else case.method, re.sub(r"(?<=/)(1\.2[0-9.]*|archive|r1|\{token\})(?=/|$)", "*", case.route), case.action)
+        (
+            "*" if case.action == "docs.view" else case.method,
+            re.sub(r"(?<=/)(1\.2[0-9.]*|archive|r1|\{token\})(?=/|$)", "*", case.route),
+            case.action,
+        )
         for case in CASES
     }
     assert table == declared

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.part10_files import dataset_of
 
 from gantry import database
-from tests.support.part10_files import dataset_of
 
 
 @pytest.mark.django_db(transaction=True)

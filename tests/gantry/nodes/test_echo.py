@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 
 import pytest
+from tests.gantry.nodes.destination import Destination
 
 from dimse.acceptance import Limits, Reject
 from gantry.nodes.address import DimseAddress
 from gantry.nodes.echo import echo
 from gantry.nodes.items import SendTarget
-from tests.gantry.nodes.destination import Destination
 
 
 def test_a_peer_that_answers() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.gantry.transfers.seed import add_node, order_all, seed_study
 
 from gantry.nodes import registry
 from gantry.nodes.errors import BadAddress, BadNode, NodeExists, NodeInUse, NodeMissing
 from gantry.nodes.models import Node
 from gantry.transfers.models import Delivery
-from tests.gantry.transfers.seed import add_node, order_all, seed_study
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from tests.gantry.nodes.destination import Destination
 
 from dimse.acceptance import Reject, StoreAnswer, StoreRequest
 from gantry.nodes.items import Outcome, SendItem, SendOutcome, SendResult, SendTarget
 from gantry.nodes.pool import AssociationPool
 from gantry.nodes.send import send
-from tests.gantry.nodes.destination import Destination
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -246,9 +246,7 @@ def test_stop_ends_after_the_instance_in_flight(make_items: Callable[..., list[S
 
 
 def test_more_contexts_than_an_association_holds(make_items: Callable[..., list[SendItem]]) -> None:
-    items = [
-        SendItem(**{**_fields(item), "sop_class_uid": f"1.2.840.99999.{item.key}"}) for item in make_items([2000] * 300)
-    ]
+    items = [SendItem(**{**_fields(item), "sop_class_uid": f"1.2.840.99999.{item.key}"}) for item in make_items([2000] * 300)]
     with Destination() as destination:
         outcome, _ = run(destination.target(), items, associations=2)
         assert outcome.counts[Outcome.CONFIRMED] == 300

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.gantry.transfers.seed import seed_study
 
 from gantry.nodes import registry
 from gantry.nodes.models import Node
 from gantry.routing import route, rules, work
 from gantry.routing.models import Rule
 from gantry.transfers.models import Delivery
-from tests.gantry.transfers.seed import seed_study
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

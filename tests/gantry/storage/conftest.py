@@ -25,9 +25,7 @@ def open_writer(home: Path) -> Iterator[OpenWriter]:
     """Opens writers in the home; all are closed at the end."""
     opened: list[SpoolWriter] = []
 
-    def make(
-        slot: str = "r0", durability: Durability = "disk", reserve: int = 0, at: Path | None = None
-    ) -> SpoolWriter:
+    def make(slot: str = "r0", durability: Durability = "disk", reserve: int = 0, at: Path | None = None) -> SpoolWriter:
         writer = SpoolWriter(at or home, slot, durability=durability, reserve_bytes=reserve)
         writer.open()
         opened.append(writer)
@@ -52,9 +50,7 @@ def small_volume(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     if os.geteuid() != 0:
         pytest.skip("mounting a volume needs root")
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "gantry-test", place], capture_output=True, check=False
-    )
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "gantry-test", place], capture_output=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"this machine mounts nothing: {done.stderr.decode().strip()}")
     try:

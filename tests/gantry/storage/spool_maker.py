@@ -40,9 +40,7 @@ def as_stored(content: bytes) -> bytes:
     return PREFIX[:DIGEST_AT] + digits + PREFIX[DIGEST_AT + 64 :] + content
 
 
-def events(
-    reader: SpoolReader, positions: Mapping[str, int] | None = None, limit: int = 1000
-) -> list[SpoolEvent]:
+def events(reader: SpoolReader, positions: Mapping[str, int] | None = None, limit: int = 1000) -> list[SpoolEvent]:
     return reader.pending(positions or {}, limit)
 
 

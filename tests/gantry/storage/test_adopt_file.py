@@ -31,9 +31,7 @@ def test_every_byte_is_kept_and_nothing_is_visible_before_flush(
 ) -> None:
     writer = open_writer("import-1")
     for path in _sources(tmp_path, count):
-        digest = writer.adopt_file(
-            path, lambda digest: json.dumps({"sha256": digest.hex()}).encode(), dataset_offset=132
-        )
+        digest = writer.adopt_file(path, lambda digest: json.dumps({"sha256": digest.hex()}).encode(), dataset_offset=132)
         assert digest == hashlib.sha256(path.read_bytes()[132:]).digest()
     assert objects(events(reader)) == []
     assert writer.flush() == count
@@ -70,9 +68,7 @@ def test_sources_that_cannot_be_read(open_writer: OpenWriter, tmp_path: Path, ho
     assert writer.flush() == 1
 
 
-def test_a_killed_import_leaves_nothing_unflushed(
-    open_writer: OpenWriter, tmp_path: Path, home: Path
-) -> None:
+def test_a_killed_import_leaves_nothing_unflushed(open_writer: OpenWriter, tmp_path: Path, home: Path) -> None:
     writer = open_writer("import-1")
     first, second = _sources(tmp_path, 2)
     writer.adopt_file(first, b"{}", dataset_offset=0)

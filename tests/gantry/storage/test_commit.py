@@ -30,9 +30,7 @@ SIZES = [
 
 @pytest.mark.parametrize("durability", ["disk", "os"])
 @pytest.mark.parametrize("size", SIZES)
-def test_every_size_comes_back(
-    open_writer: OpenWriter, reader: SpoolReader, size: int, durability: str
-) -> None:
+def test_every_size_comes_back(open_writer: OpenWriter, reader: SpoolReader, size: int, durability: str) -> None:
     content = data(size, seed=size)
     digest = store(open_writer(durability=durability), content)
     (obj,) = objects(events(reader))
@@ -139,9 +137,7 @@ def test_eight_threads_share_syncs_and_lose_nothing(
         assert 0 < syncs < 8 * each, "some commits must have shared a sync"
 
 
-def test_nothing_is_synced_with_durability_os(
-    open_writer: OpenWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_synced_with_durability_os(open_writer: OpenWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = open_writer(durability="os")
     calls: list[int] = []
     monkeypatch.setattr(os, "fdatasync", calls.append)

@@ -73,17 +73,13 @@ def test_killed_writers_lose_nothing_they_acknowledged(home: Path, indexer_betwe
 
 
 def _journal(home: Path) -> Path:
-    (path,) = [
-        path for path in (home / "spool/r0/journal").iterdir() if path.name.startswith(("active-", "sealed-"))
-    ]
+    (path,) = [path for path in (home / "spool/r0/journal").iterdir() if path.name.startswith(("active-", "sealed-"))]
     return path
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 3 * 5200), noise=st.binary(min_size=0, max_size=200))
-def test_a_torn_tail_ends_the_journal(
-    tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
-) -> None:
+def test_a_torn_tail_ends_the_journal(tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes) -> None:
     home = tmp_path_factory.mktemp("torn")
     writer = SpoolWriter(home, "r0", durability="os", reserve_bytes=0)
     writer.open()
@@ -164,9 +160,7 @@ def test_a_file_torn_by_power_loss_is_never_given(open_writer: OpenWriter, home:
     assert torn.with_name(torn.name + ".damaged").exists()
 
 
-def test_a_failed_sync_is_not_tried_again(
-    open_writer: OpenWriter, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_sync_is_not_tried_again(open_writer: OpenWriter, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = open_writer()
     kept = [store(writer, data(3_000, 1))]
     real, failures = os.fdatasync, [True]
@@ -187,6 +181,4 @@ def test_a_failed_sync_is_not_tried_again(
     kept.append(store(writer, data(500_000, 5)))
     with SpoolReader(home) as reader:
         assert [obj.sha256 for obj in objects(events(reader))] == kept
-    assert (
-        len([path for path in (home / "spool/r0/journal").iterdir() if path.name.startswith("sealed-")]) == 1
-    )
+    assert len([path for path in (home / "spool/r0/journal").iterdir() if path.name.startswith("sealed-")]) == 1

@@ -64,9 +64,7 @@ def test_a_volume_without_direct_io_works(open_writer: OpenWriter, small_volume:
         assert [whole(obj) for obj in objects(events(reader))] == [as_stored(content)]
 
 
-def test_the_reserve_is_kept(
-    open_writer: OpenWriter, small_volume: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_reserve_is_kept(open_writer: OpenWriter, small_volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(volume_module, "_CACHED_SECONDS", 0.0)
     home = small_volume / "home"
     reserve = 4 << 20
@@ -99,9 +97,7 @@ def test_a_large_object_stops_at_the_reserve(
 
 
 def test_open_on_a_full_volume(open_writer: OpenWriter, small_volume: Path) -> None:
-    (small_volume / "ballast").write_bytes(
-        bytes(12 << 20)[: volume_module.free_bytes(str(small_volume)) - 65_536]
-    )
+    (small_volume / "ballast").write_bytes(bytes(12 << 20)[: volume_module.free_bytes(str(small_volume)) - 65_536])
     with pytest.raises(StorageFull):
         open_writer(at=small_volume / "home")
     (small_volume / "ballast").unlink()

@@ -83,9 +83,7 @@ def test_order_holds_when_the_clock_runs_backwards(
     assert [obj.sha256 for obj in objects(events(reader))] == expected
 
 
-def test_half_written_files_of_a_dead_run_go(
-    open_writer: OpenWriter, home: Path, reader: SpoolReader
-) -> None:
+def test_half_written_files_of_a_dead_run_go(open_writer: OpenWriter, home: Path, reader: SpoolReader) -> None:
     writer = open_writer()
     kept = store(writer, data(400_000))
     incoming = writer.begin(PREFIX, DIGEST_AT)
@@ -95,9 +93,7 @@ def test_half_written_files_of_a_dead_run_go(
     (home / "spool/r0/journal/new-0123.part").write_bytes(b"x")
     (home / "spool/r0/incoming/00000001-000000000009-1-00.json").write_bytes(b"{}")
     open_writer()
-    assert [
-        name for _, _, files in os.walk(home / "spool") for name in files if name.endswith((".part", ".json"))
-    ] == []
+    assert [name for _, _, files in os.walk(home / "spool") for name in files if name.endswith((".part", ".json"))] == []
     assert [obj.sha256 for obj in objects(events(reader))] == [kept]
 
 

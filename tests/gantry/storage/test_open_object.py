@@ -22,9 +22,7 @@ def stored(home: Path) -> bytes:
     return content
 
 
-@pytest.mark.parametrize(
-    ("offset", "length"), [(0, None), (333, None), (333, 5000), (700_001, None), (700_001, 0), (5, 0)]
-)
+@pytest.mark.parametrize(("offset", "length"), [(0, None), (333, None), (333, 5000), (700_001, None), (700_001, 0), (5, 0)])
 def test_region(home: Path, stored: bytes, offset: int, length: int | None) -> None:
     region = stored[offset:] if length is None else stored[offset : offset + length]
     with open_object(home, PLACE, dataset_offset=offset, dataset_bytes=length) as obj:

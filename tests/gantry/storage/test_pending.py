@@ -39,9 +39,7 @@ def _finish(reader: SpoolReader, positions: dict[str, int], limit: int) -> list[
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
-def test_batches_give_everything_once_in_order(
-    open_writer: OpenWriter, reader: SpoolReader, limit: int
-) -> None:
+def test_batches_give_everything_once_in_order(open_writer: OpenWriter, reader: SpoolReader, limit: int) -> None:
     writer = open_writer()
     digests = [store(writer, data((900, 300_000)[index % 3 == 0], index)) for index in range(20)]
     done = _finish(reader, {}, limit)
@@ -98,9 +96,7 @@ def test_an_end_is_told_again_behind_files_that_are_given_again(
     digests = [store(writer, data(300_000, index)) for index in range(2)]
     writer.note_association_end(late)
     positions: dict[str, int] = {}
-    advance(
-        positions, reader.pending(positions, 100)
-    )  # its rows are committed; then it dies before the release
+    advance(positions, reader.pending(positions, 100))  # its rows are committed; then it dies before the release
     with SpoolReader(home) as second:
         again = second if restart else reader
         seen: list[object] = []
@@ -157,9 +153,7 @@ def test_a_segment_is_recycled_only_when_sealed_and_read(
     assert len(reader.segments()) == 1
 
 
-def test_a_batch_is_bounded_in_bytes(
-    open_writer: OpenWriter, reader: SpoolReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_is_bounded_in_bytes(open_writer: OpenWriter, reader: SpoolReader, monkeypatch: pytest.MonkeyPatch) -> None:
     from gantry.storage import spool_reader as spool_reader_module
 
     monkeypatch.setattr(spool_reader_module, "_BATCH_BYTES", 200_000)
@@ -181,9 +175,7 @@ def test_several_slots_take_turns(open_writer: OpenWriter, reader: SpoolReader) 
     assert len(_finish(reader, {}, 7)) == 60
 
 
-def test_a_dead_import_is_read_and_removed(
-    open_writer: OpenWriter, reader: SpoolReader, home: Path, no_waiting: None
-) -> None:
+def test_a_dead_import_is_read_and_removed(open_writer: OpenWriter, reader: SpoolReader, home: Path, no_waiting: None) -> None:
     writer = open_writer("import-0a")
     store(writer, data(100))
     store(writer, data(300_000))
@@ -213,9 +205,7 @@ def test_the_end_of_a_dead_receiver_is_told_once(
     assert (home / "spool/r1").exists(), "the slot of a receiver is kept for its return"
 
 
-def test_an_active_segment_of_a_dead_writer_is_sealed(
-    open_writer: OpenWriter, home: Path, no_waiting: None
-) -> None:
+def test_an_active_segment_of_a_dead_writer_is_sealed(open_writer: OpenWriter, home: Path, no_waiting: None) -> None:
     writer = open_writer()
     digest = store(writer, data(100))
     writer._lock.release()
@@ -231,18 +221,12 @@ def test_a_run_is_told_before_its_objects(open_writer: OpenWriter, reader: Spool
         store(writer, data(100, index))
         writer.close()
     found = deque(events(reader, limit=100))
-    kinds = [
-        "run" if isinstance(event, RunStarted) else "object"
-        for event in found
-        if not isinstance(event, RunEnded)
-    ]
+    kinds = ["run" if isinstance(event, RunStarted) else "object" for event in found if not isinstance(event, RunEnded)]
     assert kinds == ["run", "object", "object"] * 3
     assert len({event.run_id for event in found if isinstance(event, RunStarted)}) == 3
 
 
-def test_files_that_are_not_ours_are_left_alone(
-    open_writer: OpenWriter, reader: SpoolReader, home: Path
-) -> None:
+def test_files_that_are_not_ours_are_left_alone(open_writer: OpenWriter, reader: SpoolReader, home: Path) -> None:
     writer = open_writer()
     (home / "spool/.hidden").mkdir()
     (home / "spool/r0/incoming/note.dcm").write_bytes(b"x")

@@ -25,9 +25,7 @@ def _one(open_writer: OpenWriter, reader: SpoolReader, size: int) -> SpooledObje
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_placed_bytes_are_the_stored_bytes(
-    open_writer: OpenWriter, reader: SpoolReader, home: Path, size: int
-) -> None:
+def test_placed_bytes_are_the_stored_bytes(open_writer: OpenWriter, reader: SpoolReader, home: Path, size: int) -> None:
     obj = _one(open_writer, reader, size)
     for _ in range(3):
         reader.place(obj, PLACE)
@@ -78,14 +76,12 @@ def test_a_torn_copy_of_the_same_is_replaced(
 @pytest.mark.parametrize(
     "relative",
     [
-        "", "objects", "/etc/passwd", "objects/../x", "../objects/x", "objects/./x", "objects//x", "objects/a/",
-        "secrets/x", "objects/a\0b", "objects/a\nb", "objects/.x", "objects/" + "a" * 129, "objects/\u0661",
+        "", "objects", "/etc/passwd", "objects/../x", "../objects/x", "objects/./x", "objects//x",
+        "objects/a/", "secrets/x", "objects/a\0b", "objects/a\nb", "objects/.x", "objects/" + "a" * 129, "objects/\u0661",
         "spool/r0/lock", "objects/a\\b/c d",
     ],
 )  # fmt: skip
-def test_no_path_leaves_the_objects(
-    open_writer: OpenWriter, reader: SpoolReader, home: Path, relative: str
-) -> None:
+def test_no_path_leaves_the_objects(open_writer: OpenWriter, reader: SpoolReader, home: Path, relative: str) -> None:
     obj = _one(open_writer, reader, 100)
     before = sorted(str(path) for path in home.rglob("*"))
     with pytest.raises(PathRefused):

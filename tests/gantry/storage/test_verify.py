@@ -66,9 +66,7 @@ def test_more_bytes_behind_the_data_set_do_not_matter_to_its_digest(home: Path) 
     assert _kinds(_verify(home, [item])) == {item.path: "ok"}
 
 
-def test_files_of_a_batch_in_the_making_are_no_orphans(
-    open_writer: OpenWriter, reader: SpoolReader, home: Path
-) -> None:
+def test_files_of_a_batch_in_the_making_are_no_orphans(open_writer: OpenWriter, reader: SpoolReader, home: Path) -> None:
     _put(home, "objects/00/1/2/3.dcm", b"copied a moment ago")
     assert _verify(home, [], grace=60.0) == []
     store(open_writer(), data(400_000))
@@ -129,9 +127,7 @@ def test_nothing_else_is_removed(home: Path, path: str) -> None:
         remove_leftover(home, path)
 
 
-def test_an_orphan_goes_back_into_the_spool_and_to_its_place(
-    open_writer: OpenWriter, reader: SpoolReader, home: Path
-) -> None:
+def test_an_orphan_goes_back_into_the_spool_and_to_its_place(open_writer: OpenWriter, reader: SpoolReader, home: Path) -> None:
     place = "objects/00/1/2/3.dcm"
     content = as_stored(data(300_000))
     (home / place).parent.mkdir(parents=True)

@@ -59,9 +59,7 @@ def _made(path: Path) -> Path:
     return path
 
 
-def test_no_reader_an_old_reader_and_a_strange_file_do_not_matter(
-    open_writer: OpenWriter, home: Path
-) -> None:
+def test_no_reader_an_old_reader_and_a_strange_file_do_not_matter(open_writer: OpenWriter, home: Path) -> None:
     writer = open_writer()
     store(writer, b"nobody listens")
     with SpoolReader(home):

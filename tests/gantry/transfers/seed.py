@@ -10,12 +10,12 @@ from pathlib import Path
 
 import psycopg
 from django.utils import timezone
+from tests.support import part10_files as files
 
 from gantry.catalogue.models import Instance, Patient, Series, Study, Version
 from gantry.nodes import registry
 from gantry.nodes.models import Node
 from gantry.transfers.order import order
-from tests.support import part10_files as files
 
 ROOT = "1.2.826.0.1.3680043.10.1338.77"
 
@@ -57,9 +57,7 @@ def seed_study(
     study = Study.objects.create(
         patient=patient, study_instance_uid=uid, first_received_at=now, last_received_at=now, instance_count=count
     )
-    series = Series.objects.create(
-        study=study, series_instance_uid=f"{uid}.1", first_received_at=now, last_received_at=now
-    )
+    series = Series.objects.create(study=study, series_instance_uid=f"{uid}.1", first_received_at=now, last_received_at=now)
     batch = uuid.uuid4()
     stored = [_instance(home, series, batch, f"{uid}.1.{n}", n, sop_class, header or {}) for n in range(1, count + 1)]
     return SeededStudy(study.pk, uid, batch, stored)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.gantry.nodes.destination import Destination
+from tests.gantry.transfers.seed import SeededStudy, add_node, order_all, seed_study
 
 from dimse.acceptance import Reject, StoreAnswer, StoreRequest
 from gantry.nodes.items import Outcome
@@ -20,8 +22,6 @@ from gantry.transfers.errors import LedgerLost
 from gantry.transfers.ledger import Patience
 from gantry.transfers.models import Delivery
 from gantry.transfers.owner import process_owner
-from tests.gantry.nodes.destination import Destination
-from tests.gantry.transfers.seed import SeededStudy, add_node, order_all, seed_study
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_queue")]
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -271,18 +271,14 @@ def test_the_database_connection_is_cut_in_the_middle(tmp_path: Path, applicatio
     assert len(destination.attempts) == 400, "nothing was sent twice: results were kept in memory"
 
 
-def test_results_that_cannot_be_written_are_lost_in_bounded_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_that_cannot_be_written_are_lost_in_bounded_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     away = threading.Event()
 
     def behave(_command: StoreRequest) -> StoreAnswer:
         away.set()
         monkeypatch.setenv("GANTRY_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/gone")
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gantry-%er'"
-            )
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gantry-%er'")
         return StoreAnswer()
 
     url = os.environ["GANTRY_DATABASE_URL"]

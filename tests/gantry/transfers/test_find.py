@@ -6,12 +6,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.gantry.transfers.seed import SeededStudy, add_node, order_all, seed_study
 
 from gantry.nodes.models import Node
 from gantry.transfers.errors import BadFilter
 from gantry.transfers.find import LedgerFilter, count_open, find, summary_of_nodes, summary_of_studies
 from gantry.transfers.models import Delivery
-from tests.gantry.transfers.seed import SeededStudy, add_node, order_all, seed_study
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,9 +26,7 @@ def ledger(tmp_path: Path, connection: psycopg.Connection) -> tuple[SeededStudy,
     return study, one, two
 
 
-def test_pages_have_no_gap_and_no_overlap(
-    ledger: tuple[SeededStudy, Node, Node], connection: psycopg.Connection
-) -> None:
+def test_pages_have_no_gap_and_no_overlap(ledger: tuple[SeededStudy, Node, Node], connection: psycopg.Connection) -> None:
     seen: list[int] = []
     after = None
     while True:

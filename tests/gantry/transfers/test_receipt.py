@@ -6,13 +6,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.gantry.nodes.destination import Destination
+from tests.gantry.transfers.seed import add_node, order_all, seed_study
+from tests.gantry.transfers.test_deliver import run
 
 from gantry.transfers.errors import StudyMissing
 from gantry.transfers.models import Delivery
 from gantry.transfers.receipt import receipt
-from tests.gantry.nodes.destination import Destination
-from tests.gantry.transfers.seed import add_node, order_all, seed_study
-from tests.gantry.transfers.test_deliver import run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

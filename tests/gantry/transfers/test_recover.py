@@ -12,14 +12,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.gantry.nodes.destination import Destination
+from tests.gantry.transfers.seed import add_node, order_all, seed_study
+from tests.gantry.transfers.test_deliver import run, statuses
 
 from dimse.acceptance import StoreAnswer, StoreRequest
 from gantry.transfers import owner
 from gantry.transfers.models import Delivery
 from gantry.transfers.recover import recover, sweep
-from tests.gantry.nodes.destination import Destination
-from tests.gantry.transfers.seed import add_node, order_all, seed_study
-from tests.gantry.transfers.test_deliver import run, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CHILD = """

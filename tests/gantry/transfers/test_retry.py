@@ -6,12 +6,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.gantry.transfers.seed import SeededStudy, add_node, order_all, seed_study
 
 from gantry.nodes.models import Node
 from gantry.transfers.errors import BadFilter
 from gantry.transfers.models import Delivery
 from gantry.transfers.retry import retry
-from tests.gantry.transfers.seed import SeededStudy, add_node, order_all, seed_study
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

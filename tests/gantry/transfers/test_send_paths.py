@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.gantry.nodes.destination import Destination
+
 from dimse.acceptance import StoreAnswer, StoreRequest
 from gantry.dataset import read_part10
 from gantry.transfers.send_paths import FileOutcome, send_paths
-from tests.gantry.nodes.destination import Destination
 
 
 def test_real_files_of_many_kinds(part10_files: list[Path]) -> None:

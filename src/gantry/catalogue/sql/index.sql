@@ -1,5 +1,5 @@
 -- name: lookup_versions
-SELECT i.sop_instance_uid, v.sha256, st.study_instance_uid
+SELECT i.sop_instance_uid, v.sha256, st.study_instance_uid, v.file_path
 FROM unnest(%(uids)s::text[]) AS wanted (uid)
 JOIN catalogue_instance i ON i.sop_instance_uid = wanted.uid
 JOIN catalogue_series se ON se.id = i.series_id
@@ -82,7 +82,7 @@ ORDER BY i.sop_instance_uid
 FOR NO KEY UPDATE OF i
 
 -- name: versions_of_instances
-SELECT instance_id, sha256, file_bytes, current FROM catalogue_version WHERE instance_id = ANY(%(ids)s::bigint[])
+SELECT instance_id, sha256, dataset_bytes, current FROM catalogue_version WHERE instance_id = ANY(%(ids)s::bigint[])
 
 -- name: update_instances
 UPDATE catalogue_instance i

@@ -62,11 +62,15 @@ FROM intake_quarantinedobject
 WHERE state = 'held'
 ORDER BY id
 
--- name: place_of
+-- name: place_of_held
+SELECT file_path, dataset_offset FROM intake_quarantinedobject WHERE id = %(id)s AND state = 'held'
+
+-- name: place_of_version
 SELECT v.file_path, v.dataset_offset
 FROM catalogue_version v
 JOIN catalogue_instance i ON i.id = v.instance_id
 WHERE i.sop_instance_uid = %(uid)s AND v.sha256 = %(sha256)s
-UNION ALL
-SELECT q.file_path, q.dataset_offset FROM intake_quarantinedobject q WHERE q.id = %(id)s AND q.state = 'held'
-LIMIT 1
+
+-- name: restored
+UPDATE catalogue_version SET dataset_offset = %(dataset_offset)s, file_bytes = %(file_bytes)s
+WHERE file_path = %(path)s AND (dataset_offset, file_bytes) <> (%(dataset_offset)s, %(file_bytes)s)

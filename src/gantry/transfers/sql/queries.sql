@@ -28,7 +28,8 @@ ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
 -- name: defer_later
 INSERT INTO procrastinate_jobs AS job (queue_name, task_name, priority, queueing_lock, args, scheduled_at)
 VALUES ('transfers', 'gantry.transfers.work.deliver', 0, 'deliver-later-' || %(node_id)s::bigint,
-        jsonb_build_object('node_id', %(node_id)s::bigint), %(at)s)
+        jsonb_build_object('node_id', %(node_id)s::bigint),
+        COALESCE(%(at)s::timestamptz, now() + make_interval(secs => %(seconds)s::float8)))
 ON CONFLICT (queueing_lock) WHERE status = 'todo'
 DO UPDATE SET scheduled_at = LEAST(job.scheduled_at, EXCLUDED.scheduled_at)
 

@@ -1,0 +1,217 @@
+"""The command line: help, JSON, tables, exit codes; on a home of its own, with and without `gantry up`."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.gantry_process import GantryProcess
+from tests.support.part10_files import ROOT
+
+from gantry.main import cli, cli_errors, cli_output
+from gantry.main.errors import PortTaken
+
+COMMANDS = [
+    [], ["up"], ["serve"], ["serve", "web"], ["serve", "receiver"], ["serve", "worker"], ["serve", "indexer"], ["demo"], ["node"], ["node", "add"],
+    ["node", "list"], ["node", "echo"], ["node", "remove"], ["rule"], ["rule", "add"], ["rule", "list"], ["rule", "remove"], ["import"], ["send"],
+    ["studies"], ["deliveries"], ["deliveries", "retry"], ["receipt"], ["verify"], ["token"], ["token", "create"], ["doctor"], ["config"],
+    ["config", "show"], ["config", "check"], ["version"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "gantry")
+def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Usage: gantry" in shown
+    assert len(shown.splitlines()) > 4
+    assert "Exit status" in shown or command in (["node"], ["rule"], ["token"], ["config"], ["deliveries"]) or len(command) == 2
+
+
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["node", "add"], ["send", "/nonexistent", "--to", "X"], ["deliveries", "--limit", "0"], ["version", "--wrong"]])
+def test_wrong_use_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["version", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["version"]
+
+
+def test_a_person_gets_cause_and_remedy_in_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli_errors.report(PortTaken("Another program listens on 127.0.0.1:1", "Stop it")) == 1
+    assert capsys.readouterr().err.splitlines() == ["Another program listens on 127.0.0.1:1", "Stop it"]
+
+
+def test_a_fault_of_ours_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GANTRY_DEBUG", raising=False)
+    assert cli_errors.report(ZeroDivisionError("x")) == 1
+    shown = capsys.readouterr().err
+    assert "Traceback" not in shown
+    assert "--debug" in shown
+
+
+def test_data_is_no_markup_and_control_characters_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    cli_output.print_table(("name",), [("[red]x[/red]\x1b[2J\\[b]",)])
+    cli_output.note("[red]y[/red]\r")
+    captured = capsys.readouterr()
+    assert "[red]x[/red]\\x1b[2J\\[b]" in captured.out
+    assert "[red]y[/red]\\x0d" in captured.err
+
+
+@pytest.fixture
+def alone(gantry_process: Callable[..., GantryProcess]) -> GantryProcess:
+    """A home on which nothing runs."""
+    return gantry_process()
+
+
+def test_without_a_home_reading_says_what_to_do(alone: GantryProcess) -> None:
+    done = alone.cli("node", "list", check=False)
+    assert done.returncode == 1
+    assert "gantry up" in done.stderr
+    assert not alone.home.exists()
+
+
+def test_settings_are_checked_with_place_and_key(alone: GantryProcess) -> None:
+    alone.home.mkdir()
+    (alone.home / "gantry.yaml").write_text("settle_quiet_seconds: 1\nreceivers: many\nnonsense: 1\n")
+    done = alone.cli("config", "check", check=False)
+    assert done.returncode == 2
+    assert "gantry.yaml:2: key receivers" in done.stderr
+    assert "gantry.yaml:3: key nonsense" in done.stderr
+    report = json.loads(alone.cli("config", "check", "--json", check=False).stdout)
+    assert report["ok"] is False
+    assert len(report["problems"]) == 2
+    (alone.home / "gantry.yaml").write_text("aet: ELSEWHERE\n")
+    assert alone.json("config", "check") == {"ok": True, "problems": []}
+    alone.settings["database_url"] = "postgresql://user:secret@host/db"
+    shown = alone.json("config", "show")
+    assert shown["aet"] == "GANTRY"  # the variable wins
+    assert "secret" not in json.dumps(shown)
+
+
+def test_everything_works_without_up_running(alone: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:
+    """The database is started for each command and gone after it."""
+    alone.cli("node", "add", "PACS", "PACS@127.0.0.1:1")
+    alone.cli("rule", "add", "ct", "--when", "Modality=CT,MR", "--to", "PACS", "--on", "settled")
+    imported = alone.json("import", str(make_ct(3)[0].parent))
+    assert imported["counts"] == {"stored": 3}
+    assert [study["study_instance_uid"] for study in alone.json("studies")] == [f"{ROOT}.1"]
+    assert alone.json("rule", "list")[0]["destinations"] == ["PACS"]
+    verified = alone.json("verify")
+    assert (verified["checked"], verified["ok"]) == (3, True)
+    assert alone.json("token", "create")["token"].startswith("gty_")
+    assert not (alone.home / "postgres" / "postmaster.pid").exists()
+    alone.cli("rule", "remove", "ct", "--yes")
+    assert alone.cli("rule", "list").stdout == ""
+    assert alone.json("rule", "list") == []
+
+
+def test_removing_needs_a_yes(alone: GantryProcess) -> None:
+    alone.cli("node", "add", "PACS", "PACS@127.0.0.1:1")
+    assert alone.cli("node", "remove", "PACS", check=False).returncode == 2
+    assert len(alone.json("node", "list")) == 1
+    alone.cli("node", "remove", "PACS", "--yes")
+    assert alone.json("node", "list") == []
+
+
+def test_mistakes_are_2_and_failures_1(shared_gantry: GantryProcess) -> None:
+    gantry = shared_gantry
+    assert gantry.cli("node", "add", "X", "not an address", check=False).returncode == 2
+    assert gantry.cli("node", "echo", "NOBODY", check=False).returncode == 1
+    assert gantry.cli("rule", "add", "r", "--to", "NOBODY", check=False).returncode == 1
+    assert gantry.cli("deliveries", "--status", "lost", check=False).returncode == 2
+    assert gantry.cli("receipt", "1.2.3", check=False).returncode == 1
+
+
+def test_an_echo_of_nobody_is_1_and_says_why(shared_gantry: GantryProcess, free_port: Callable[[], int]) -> None:
+    done = shared_gantry.cli("node", "echo", f"X@127.0.0.1:{free_port()}", "--json", check=False)
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    assert answer["ok"] is False
+    assert answer["explanation"]
+    assert answer["remedy"]
+
+
+def test_the_way_of_a_study(shared_gantry: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:
+    """Send it to ourselves; a rule sends it to ourselves again: stored once, delivered, with a receipt."""
+    gantry = shared_gantry
+    study = f"{ROOT}.500"
+    gantry.cli("node", "add", "SELF", f"GANTRY@127.0.0.1:{gantry.dicom_port}")
+    assert gantry.json("node", "echo", "SELF")["ok"] is True
+    gantry.cli("rule", "add", "back", "--to", "SELF", "--when", f"StudyInstanceUID={study}")
+    folder = make_ct(4, study=study, series=f"{study}.1", patient_name="[bold]O'Neil^<b>")[0].parent
+    (folder / "notes.txt").write_text("nothing medical")
+    sent = gantry.json("send", str(folder), "--to", "SELF")
+    assert sorted(item["outcome"] for item in sent) == ["confirmed"] * 4 + ["skipped"]
+    gantry.until(lambda: len(gantry.json("deliveries", "--study", study, "--status", "confirmed")) == 4)
+    receipt = gantry.json("receipt", study)
+    assert receipt["complete"] is True
+    assert receipt["destinations"][0]["confirmed"] == 4
+    assert all(len(item["stored_sha256"]) == 64 and item["stored_sha256"] == item["sent_sha256"] for item in receipt["destinations"][0]["instances"])
+    found = gantry.json("studies", study)[0]
+    assert (found["instance_count"], found["patient_name"]) == (4, "[bold]O'Neil^<b>")
+    assert "[bold]O'Neil^<b>" in gantry.cli("studies", study).stdout
+    assert gantry.json("verify")["ok"] is True
+    assert gantry.json("deliveries", "retry", "--study", study) == {"retried": 0}
+    for command in (["deliveries"], ["receipt", study], ["node", "list"], ["rule", "list"], ["doctor"]):
+        assert "Traceback" not in gantry.cli(*command).stdout
+
+
+def test_doctor_finds_what_is_wrong(shared_gantry: GantryProcess, free_port: Callable[[], int]) -> None:
+    gantry = shared_gantry
+    report = gantry.json("doctor")
+    assert report["ok"] is True, report
+    subjects = {finding["subject"] for finding in report["findings"]}
+    assert {"clock", "home", "disk", "sync", "port http", "port dicom", "processes", "database", "tables", "quarantine", "dead letters"} <= subjects
+    gantry.cli("node", "add", "AWAY", f"AWAY@127.0.0.1:{free_port()}")
+    (gantry.home / "secrets").chmod(0o755)
+    done = gantry.cli("doctor", "--json", check=False)
+    (gantry.home / "secrets").chmod(0o700)
+    gantry.cli("node", "remove", "AWAY", "--yes")
+    assert done.returncode == 1
+    problems = {finding["subject"]: finding for finding in json.loads(done.stdout)["findings"] if finding["level"] == "problem"}
+    assert set(problems) == {"home", "node AWAY"}
+    assert all(finding["remedy"] for finding in problems.values())
+
+
+def test_verify_names_and_mends(alone: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:
+    alone.cli("import", str(make_ct(3)[0].parent))
+    first, second, third = sorted((alone.home / "objects").rglob("*.dcm"))
+    data = bytearray(first.read_bytes())
+    data[-1] ^= 1
+    first.chmod(0o600)
+    first.write_bytes(data)
+    second.unlink()
+    stray = third.with_name("1.2.3.4.dcm")
+    stray.write_bytes(make_ct(1, series=f"{ROOT}.7", instance=f"{ROOT}.7.1")[0].read_bytes())
+    done = alone.cli("verify", "--json", check=False)
+    assert done.returncode == 1
+    assert sorted(finding["kind"] for finding in json.loads(done.stdout)["left"]) == ["damaged", "missing", "orphan"]
+    mended = alone.cli("verify", "--mend", "--yes", "--json", check=False)
+    assert mended.returncode == 1
+    assert sorted(finding["kind"] for finding in json.loads(mended.stdout)["left"]) == ["damaged", "missing"]
+    assert sum(study["instance_count"] for study in alone.json("studies")) == 4
+
+
+def test_send_needs_no_home_for_an_address(shared_gantry: GantryProcess, alone: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:
+    series = f"{ROOT}.600.1"
+    sent = alone.json("send", str(make_ct(2, study=f"{ROOT}.600", series=series)[0].parent), "--to", f"GANTRY@127.0.0.1:{shared_gantry.dicom_port}")
+    assert [item["outcome"] for item in sent] == ["confirmed", "confirmed"]
+    assert not alone.home.exists()
+
+
+def test_doctor_before_the_start_names_a_taken_port(alone: GantryProcess) -> None:
+    alone.cli("node", "add", "PACS", "PACS@127.0.0.1:1")
+    alone.cli("node", "remove", "PACS", "--yes")
+    with socket.create_server(("127.0.0.1", alone.dicom_port)):
+        done = alone.cli("doctor", "--json", check=False)
+    problems = [finding for finding in json.loads(done.stdout)["findings"] if finding["level"] == "problem"]
+    assert [finding["subject"] for finding in problems] == ["port dicom"]
+    assert f":{alone.dicom_port}" in problems[0]["message"]
