@@ -95,8 +95,7 @@ def rendered() -> str:
                 raise SystemExit(f"{keyword} is not in the data dictionary")
             rows.append((int(tag), keyword, dictionary_VR(tag), level))
     lines = [
-        f'        "{keyword}": IndexedKeyword(0x{tag:08X}, "{vr}", "{level}"),\n'
-        for tag, keyword, vr, level in sorted(rows)
+        f'        "{keyword}": IndexedKeyword(0x{tag:08X}, "{vr}", "{level}"),\n' for tag, keyword, vr, level in sorted(rows)
     ]
     return HEAD + "".join(lines) + "    }\n)\n"
 

@@ -7,7 +7,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from dimse.blocking import Accept, Limits, Server, StoreAnswer, listen
+from dimse.acceptance import Accept, Limits, StoreAnswer
+from dimse.blocking import Server, listen
 
 
 class _Object:
@@ -33,7 +34,7 @@ class Sink:
         self.digests: dict[str, str] = {}
         self.times: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._server = Server(listen(("127.0.0.1", port)), self, limits=Limits())
+        self._server = Server(listen("127.0.0.1", port), self, limits=Limits())
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 

@@ -175,7 +175,21 @@ def get_instance(request: HttpRequest, uid: Path[Uid]) -> dict[str, Any]:
     }
 
 
-@router.get("/instances/{uid}/file", auth=may("studies.download"), summary="Fetch the stored file")
+_DATASET_HEADERS = {
+    "X-Gantry-Dataset-Offset": {"description": "Where the data set begins in the file", "schema": {"type": "integer"}},
+    "X-Gantry-Dataset-SHA256": {"description": "Of the data set as received, hexadecimal", "schema": {"type": "string"}},
+}
+_FILE = {
+    "description": "The Part 10 file",
+    "headers": _DATASET_HEADERS,
+    "content": {"application/dicom": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+
+@router.get(
+    "/instances/{uid}/file", auth=may("studies.download"), summary="Fetch the stored file",
+    openapi_extra={"responses": {200: _FILE}},
+)  # fmt: skip
 def fetch_file(request: HttpRequest, uid: Path[Uid]) -> StreamingHttpResponse:
     """The Part 10 file of the current version, as stored. The headers say where the data set begins and its SHA-256."""
     version = Version.objects.filter(instance__sop_instance_uid=uid, current=True).first()

@@ -29,9 +29,8 @@ def place_version(home: Path, reader: SpoolReader, found: Examined, known: Mappi
     if row is None:
         return
     uids = (row.study_instance_uid, row.series_instance_uid, row.sop_instance_uid)
-    with_digest = object_path(*uids, row.sha256)
-    choices = (with_digest,) if row.sop_instance_uid in known else (object_path(*uids), with_digest)
-    for relative in choices:
+    for digest in (row.sha256,) if row.sop_instance_uid in known else (None, row.sha256):
+        relative = object_path(*uids, digest)
         try:
             reader.place(found.object, relative)
         except PlaceTaken:

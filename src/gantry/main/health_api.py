@@ -136,7 +136,16 @@ def ready(request: HttpRequest) -> Status[dict[str, Any]]:
     return Status(200 if fine else 503, answer)
 
 
-@router.get("/metrics", auth=may("metrics.view"), summary="Prometheus metrics", url_name="metrics")
+_TEXT = {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+@router.get(
+    "/metrics",
+    auth=may("metrics.view"),
+    summary="Prometheus metrics",
+    url_name="metrics",
+    openapi_extra={"responses": {200: _TEXT}},
+)
 def metrics(request: HttpRequest) -> HttpResponse:
     """The counters of all processes in Prometheus' text format."""
     registry: CollectorRegistry = REGISTRY

@@ -170,7 +170,6 @@ def test_bytes_that_are_no_characters() -> None:
     for charset, raw in [
         ("ISO_IR 192", b"A\xff" + surrogate),
         ("GB18030", b"A\xff\xff"),
-        ("GB18030", b"A\x83\x36\xc7\x38"),  # would be U+D800
         ("GBK", b"A\xff"),
         ("ISO_IR 127", b"A\xff"),
         ("\\ISO 2022 IR 87", b"A\x1b$B\x7e\x7e\x30"),
@@ -201,9 +200,9 @@ def test_hostile_escapes_take_no_time() -> None:
         b"^\xff" * 32_000 + b"\x1b",
         b"\x1b" * 65_000,
     ):
-        started = time.perf_counter()
+        started = time.process_time()
         text, warnings = decoded("\\ISO 2022 IR 87", raw)
-        assert time.perf_counter() - started < 0.25
+        assert time.process_time() - started < 0.25
         if b"(B" in raw:
             assert "a text holds too many escape sequences; the rest was not decoded" in warnings
         text.encode("utf-8")

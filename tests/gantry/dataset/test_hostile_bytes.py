@@ -44,10 +44,10 @@ def elements(draw: st.DrawFn) -> bytes:
 
 def check(data: bytes, syntax: str) -> None:
     for whole in (True, False):
-        started = time.perf_counter()
+        started = time.process_time()
         header = scan(data, syntax, whole=whole)
         identity = scan_identity(memoryview(data), syntax, whole=whole)
-        assert time.perf_counter() - started < 1
+        assert time.process_time() - started < 1
         for value in header.values.values():
             for one in value if isinstance(value, list) else [value]:
                 assert "\0" not in one

@@ -68,9 +68,9 @@ def test_a_cut_or_damaged_deflate_stream_gives_what_was_there() -> None:
 def test_a_deflate_bomb_takes_bounded_memory() -> None:
     bomb = deflated(text(0x00080005, "CS", "ISO_IR 100") + element(0x00091010, "OB", bytes(60 << 20)) + image()[20:])
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     header = scan(bomb, DEFLATED, whole=True)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert not header.complete
@@ -142,9 +142,9 @@ def test_thousands_of_nested_sequences(syntax: str) -> None:
     depth = 5000
     opening = element(0x00081110, "SQ", b"", syntax, length=UNDEFINED) + element(0xFFFEE000, "", b"", syntax, length=UNDEFINED)
     closing = element(0xFFFEE00D, "", b"", syntax) + element(0xFFFEE0DD, "", b"", syntax)
-    started = time.perf_counter()
+    started = time.process_time()
     header = scan(image(syntax, between=opening * depth + closing * depth), syntax, whole=True)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert header.values == EXPECTED
     assert header.warnings == ("sequences are nested more than 100 deep",)
     deeper = scan(image(syntax, between=opening * 20_000), syntax, whole=True)
@@ -179,9 +179,9 @@ def test_many_damaged_sequences_end_the_walk() -> None:
 
 def test_too_many_elements() -> None:
     private = b"".join(element(0x00090000 | low, "LO", b"") for low in range(0x1000, 0x1064))
-    started = time.perf_counter()
+    started = time.process_time()
     header = scan(image(between=private * 550), EXPLICIT, whole=True)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert not header.complete
     assert any("elements" in warning for warning in header.warnings)
     inside = sequence(0x00081110, item(private * 550))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests.gantry.nodes.destination import Destination
 
 from gantry.nodes import registry
 from gantry.nodes.checks import check_nodes
-from tests.gantry.nodes.destination import Destination
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
