@@ -135,12 +135,35 @@ def _identity(plan: Plan, number: int, series: int) -> list[tuple[int, str, str 
         (0x00081040, "LO", "Radiology"),
         (0x00081070, "PN", "Operator^One"),
         (0x00081090, "LO", "Model 64"),
+        *_person(plan),
+        *_acquisition(),
+        (0x0020000D, "UI", study),
+        (0x0020000E, "UI", uid(plan.name, "series", series)),
+        (0x00200010, "SH", "1"),
+        (0x00200011, "IS", str(series + 1)),
+        (0x00200012, "IS", "1"),
+        (0x00200013, "IS", str(number + 1)),
+        (0x00200032, "DS", f"-180.000000\\-180.000000\\{number * 1.25:.6f}"),
+        (0x00200037, "DS", "1.000000\\0.000000\\0.000000\\0.000000\\1.000000\\0.000000"),
+        (0x00200052, "UI", uid(plan.name, "frame of reference")),
+        (0x00201040, "LO", ""),
+        (0x00201041, "DS", f"{number * 1.25:.6f}"),
+    ]
+
+
+def _person(plan: Plan) -> list[tuple[int, str, str | bytes]]:
+    return [
         (0x00100010, "PN", "Bench^Mark"),
         (0x00100020, "LO", f"BENCH-{plan.name.upper()}"),
         (0x00100030, "DA", "19700101"),
         (0x00100040, "CS", "O"),
         (0x00101010, "AS", "054Y"),
         (0x00101030, "DS", "75"),
+    ]
+
+
+def _acquisition() -> list[tuple[int, str, str | bytes]]:
+    return [
         (0x00180015, "CS", "CHEST"),
         (0x00180022, "CS", "HELICAL MODE"),
         (0x00180050, "DS", "1.250000"),
@@ -162,17 +185,6 @@ def _identity(plan: Plan, number: int, series: int) -> list[tuple[int, str, str 
         (0x00181190, "DS", "0.700000"),
         (0x00181210, "SH", "STANDARD"),
         (0x00185100, "CS", "FFS"),
-        (0x0020000D, "UI", study),
-        (0x0020000E, "UI", uid(plan.name, "series", series)),
-        (0x00200010, "SH", "1"),
-        (0x00200011, "IS", str(series + 1)),
-        (0x00200012, "IS", "1"),
-        (0x00200013, "IS", str(number + 1)),
-        (0x00200032, "DS", f"-180.000000\\-180.000000\\{number * 1.25:.6f}"),
-        (0x00200037, "DS", "1.000000\\0.000000\\0.000000\\0.000000\\1.000000\\0.000000"),
-        (0x00200052, "UI", uid(plan.name, "frame of reference")),
-        (0x00201040, "LO", ""),
-        (0x00201041, "DS", f"{number * 1.25:.6f}"),
     ]
 
 

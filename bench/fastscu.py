@@ -248,14 +248,18 @@ def send(
     except (wire.WireError, EOFError, OSError) as error:
         sent.errors.append(str(error))
     finally:
-        for sender in senders:
-            sender.join(timeout=5)
-            if sender.is_alive():
-                sender.kill()
-                sender.join()
+        _clean_up(senders)
         for talk in talks:
             talk.close()
     return sent
+
+
+def _clean_up(senders: Sequence[multiprocessing.process.BaseProcess]) -> None:
+    for sender in senders:
+        sender.join(timeout=5)
+        if sender.is_alive():
+            sender.kill()
+            sender.join()
 
 
 def main() -> None:
