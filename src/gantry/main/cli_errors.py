@@ -52,7 +52,7 @@ def describe(error: BaseException) -> tuple[str, str, int]:
 def _describe_other(error: BaseException) -> tuple[str, str, int]:
     if isinstance(error, BrokenPipeError):
         return "The reader of our output is gone", "", FAILED
-    if type(error).__name__ == "OperationalError" or type(error).__module__.startswith("django.db"):
+    if type(error).__name__ in {"OperationalError", "ConnectorException"} or type(error).__module__.startswith("django.db"):
         return "The database does not answer, or broke off", "See `gantry doctor`; --debug shows the error", FAILED
     if type(error).__module__.split(".")[0] in {"gantry", "dimse"} and str(error):
         # A mistake of the person is a ValueError too in our rooms.

@@ -183,6 +183,9 @@ class Postgres:
                 break
         self._reap()
         self._pid = None
+        if self.home.path not in self.sockets.parents:
+            with contextlib.suppress(OSError):
+                self.sockets.rmdir()
 
     def _reap(self) -> None:
         if self._child is not None:

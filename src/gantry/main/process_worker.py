@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from contextlib import closing
 
 from gantry.config import Config
@@ -55,5 +57,9 @@ def _stop(work: asyncio.Task[None]) -> None:
     """Deliveries end after the instance they are at; the worker waits for its jobs."""
     from gantry.transfers.work import stop_deliveries
 
+    # A database that is away must not hold us for the length of its timeouts; what is unfinished is in the ledger.
+    limit = threading.Timer(_GRACE_SECONDS + 2, os._exit, [1])
+    limit.daemon = True
+    limit.start()
     asyncio.get_running_loop().run_in_executor(None, stop_deliveries)
     work.cancel()

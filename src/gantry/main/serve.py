@@ -16,36 +16,49 @@ from gantry.config import Config
 from gantry.main import home as homes
 from gantry.main import logs, session
 from gantry.main.child import Child, die_with_parent
+from gantry.main.errors import SetupError
 
 log = logging.getLogger("gantry")
 
 
 def web(config: Config) -> int:
     """The web process; gives its exit status. Raises SetupError."""
-    from gantry.main import process_web
 
-    return _with_house(config, "web", lambda: process_web.run(config))
+    def run() -> int:
+        from gantry.main import process_web
+
+        return process_web.run(config)
+
+    return _with_house(config, "web", run)
 
 
 def indexer(config: Config) -> int:
     """The indexer process; gives its exit status. Raises SetupError."""
-    from gantry.main import process_indexer
 
-    return _with_house(config, "indexer", lambda: process_indexer.run(config))
+    def run() -> int:
+        from gantry.main import process_indexer
+
+        return process_indexer.run(config)
+
+    return _with_house(config, "indexer", run)
 
 
 def worker(config: Config) -> int:
     """The worker process; gives its exit status. Raises SetupError."""
-    from gantry.main import process_worker
 
-    return _with_house(config, "worker", lambda: process_worker.run(config))
+    def run() -> int:
+        from gantry.main import process_worker
+
+        return process_worker.run(config)
+
+    return _with_house(config, "worker", run)
 
 
 def receiver(config: Config, slot: str) -> int:
     """The receiver process; gives its exit status. Needs neither database nor Django. Raises SetupError."""
-    from gantry.main import process_receiver
-
     _set_up(config, f"receiver-{slot}")
+    from gantry.main import process_receiver  # after the folder of the metrics is known
+
     if session.supervised():
         return process_receiver.run(config, slot)
     with _Companion(config):
@@ -62,8 +75,14 @@ def _set_up(config: Config, process: str) -> None:
 
 def _with_house(config: Config, process: str, run: Callable[[], int]) -> int:
     _set_up(config, process)
-    with session.opened(config):
-        return run()
+    try:
+        with session.opened(config):
+            return run()
+    except (SetupError, KeyboardInterrupt):
+        raise
+    except Exception:
+        log.critical("ended by an error", exc_info=True)
+        return 1
 
 
 class _Companion:

@@ -31,7 +31,16 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
     assert "Exit status" in shown or command in (["node"], ["rule"], ["token"], ["config"], ["deliveries"]) or len(command) == 2
 
 
-@pytest.mark.parametrize("arguments", [["frobnicate"], ["node", "add"], ["send", "/nonexistent", "--to", "X"], ["deliveries", "--limit", "0"], ["version", "--wrong"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"],
+        ["node", "add"],
+        ["send", "/nonexistent", "--to", "X"],
+        ["deliveries", "--limit", "0"],
+        ["version", "--wrong"],
+    ],
+)
 def test_wrong_use_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(arguments) == 2
     captured = capsys.readouterr()
@@ -154,7 +163,10 @@ def test_the_way_of_a_study(shared_gantry: GantryProcess, make_ct: Callable[...,
     receipt = gantry.json("receipt", study)
     assert receipt["complete"] is True
     assert receipt["destinations"][0]["confirmed"] == 4
-    assert all(len(item["stored_sha256"]) == 64 and item["stored_sha256"] == item["sent_sha256"] for item in receipt["destinations"][0]["instances"])
+    assert all(
+        len(item["stored_sha256"]) == 64 and item["stored_sha256"] == item["sent_sha256"]
+        for item in receipt["destinations"][0]["instances"]
+    )
     found = gantry.json("studies", study)[0]
     assert (found["instance_count"], found["patient_name"]) == (4, "[bold]O'Neil^<b>")
     assert "[bold]O'Neil^<b>" in gantry.cli("studies", study).stdout
@@ -169,7 +181,19 @@ def test_doctor_finds_what_is_wrong(shared_gantry: GantryProcess, free_port: Cal
     report = gantry.json("doctor")
     assert report["ok"] is True, report
     subjects = {finding["subject"] for finding in report["findings"]}
-    assert {"clock", "home", "disk", "sync", "port http", "port dicom", "processes", "database", "tables", "quarantine", "dead letters"} <= subjects
+    assert {
+        "clock",
+        "home",
+        "disk",
+        "sync",
+        "port http",
+        "port dicom",
+        "processes",
+        "database",
+        "tables",
+        "quarantine",
+        "dead letters",
+    } <= subjects
     gantry.cli("node", "add", "AWAY", f"AWAY@127.0.0.1:{free_port()}")
     (gantry.home / "secrets").chmod(0o755)
     done = gantry.cli("doctor", "--json", check=False)
@@ -200,9 +224,16 @@ def test_verify_names_and_mends(alone: GantryProcess, make_ct: Callable[..., lis
     assert sum(study["instance_count"] for study in alone.json("studies")) == 4
 
 
-def test_send_needs_no_home_for_an_address(shared_gantry: GantryProcess, alone: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:
+def test_send_needs_no_home_for_an_address(
+    shared_gantry: GantryProcess, alone: GantryProcess, make_ct: Callable[..., list[Path]]
+) -> None:
     series = f"{ROOT}.600.1"
-    sent = alone.json("send", str(make_ct(2, study=f"{ROOT}.600", series=series)[0].parent), "--to", f"GANTRY@127.0.0.1:{shared_gantry.dicom_port}")
+    sent = alone.json(
+        "send",
+        str(make_ct(2, study=f"{ROOT}.600", series=series)[0].parent),
+        "--to",
+        f"GANTRY@127.0.0.1:{shared_gantry.dicom_port}",
+    )
     assert [item["outcome"] for item in sent] == ["confirmed", "confirmed"]
     assert not alone.home.exists()
 

@@ -36,7 +36,9 @@ def test_the_packaged_study_is_there_with_its_licences() -> None:
     assert all(f"`{folder}/`" in licences for folder in {path.parent.name for path in files})
 
 
-@pytest.mark.parametrize("changes", [{}, {"confirmed": 1}, {"identical": 1}, {"instances": 3}, {"instances": 0, "confirmed": 0, "identical": 0}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"confirmed": 1}, {"identical": 1}, {"instances": 3}, {"instances": 0, "confirmed": 0, "identical": 0}]
+)
 def test_the_receipt_is_green_only_when_all_is_there(changes: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
     assert show_proof([proof(**changes)], time.monotonic()) is (not changes)
     assert ("byte-identical, SHA-256 compared" in capsys.readouterr().out) is (not changes)
@@ -50,7 +52,9 @@ def test_no_receipt_is_no_success() -> None:
 def test_once(gantry_process: Callable[..., GantryProcess], tmp_path: Path) -> None:
     environment = gantry_process().environment
     for _ in range(2):  # a second one replaces the first
-        done = subprocess.run([*DEMO, "--once"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            [*DEMO, "--once"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "54 of 54 instances delivered, byte-identical, SHA-256" in done.stdout
     assert len(list((tmp_path / "var-demo" / "archive").glob("*.dcm"))) == 54
@@ -61,7 +65,9 @@ def test_once(gantry_process: Callable[..., GantryProcess], tmp_path: Path) -> N
 def test_it_stays_until_ctrl_c(gantry_process: Callable[..., GantryProcess], tmp_path: Path) -> None:
     home = tmp_path / "show"
     with open(tmp_path / "output", "wb") as output:
-        process = subprocess.Popen([*DEMO, "--home", str(home)], cwd=tmp_path, env=gantry_process().environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [*DEMO, "--home", str(home)], cwd=tmp_path, env=gantry_process().environment, stdout=output, stderr=output
+        )
     try:
         deadline = time.monotonic() + 90
         while "Ctrl-C stops it" not in (shown := (tmp_path / "output").read_text()):
@@ -70,7 +76,10 @@ def test_it_stays_until_ctrl_c(gantry_process: Callable[..., GantryProcess], tmp
             time.sleep(0.1)
         assert "password " in shown
         assert "storescu -aec GANTRY" in shown
-        children = [json.loads((home / "gantry" / "run" / "status.json").read_text())["processes"][name]["pid"] for name in ("web", "worker")]
+        children = [
+            json.loads((home / "gantry" / "run" / "status.json").read_text())["processes"][name]["pid"]
+            for name in ("web", "worker")
+        ]
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
@@ -84,7 +93,12 @@ def test_other_folders_are_left_alone(gantry_process: Callable[..., GantryProces
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     done = subprocess.run(
-        [*DEMO, "--once", "--home", str(tmp_path / "mine")], env=gantry_process().environment, capture_output=True, text=True, timeout=60, check=False
+        [*DEMO, "--once", "--home", str(tmp_path / "mine")],
+        env=gantry_process().environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 1
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]

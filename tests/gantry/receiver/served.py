@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.part10_files import CT_IMAGE_STORAGE, EXPLICIT_LITTLE_ENDIAN
+
 from dimse.blocking import ClientAssociation, connect
 from dimse.negotiation import ContextProposal
 from gantry.config import Config
 from gantry.receiver import listen
 from gantry.storage import AssociationEnded, SpooledObject, SpoolReader
-from tests.support.part10_files import CT_IMAGE_STORAGE, EXPLICIT_LITTLE_ENDIAN
 
 
 @dataclass
@@ -42,15 +43,29 @@ class Served:
                 return found
             time.sleep(0.02)
 
-    def associate(self, *, sop_class: str = CT_IMAGE_STORAGE, syntax: str = EXPLICIT_LITTLE_ENDIAN, called: str = "GANTRY") -> ClientAssociation:
+    def associate(
+        self, *, sop_class: str = CT_IMAGE_STORAGE, syntax: str = EXPLICIT_LITTLE_ENDIAN, called: str = "GANTRY"
+    ) -> ClientAssociation:
         """An association that offers one storage class and verification."""
         contexts = [ContextProposal(sop_class, (syntax,)), ContextProposal("1.2.840.10008.1.1", (EXPLICIT_LITTLE_ENDIAN,))]
-        return connect("127.0.0.1", self.port, called_aet=called, calling_aet="TESTS", contexts=contexts, connect_timeout=5, response_timeout=30)
+        return connect(
+            "127.0.0.1",
+            self.port,
+            called_aet=called,
+            calling_aet="TESTS",
+            contexts=contexts,
+            connect_timeout=5,
+            response_timeout=30,
+        )
 
-    def store(self, dataset: bytes, *, instance: str, sop_class: str = CT_IMAGE_STORAGE, syntax: str = EXPLICIT_LITTLE_ENDIAN) -> Any:
+    def store(
+        self, dataset: bytes, *, instance: str, sop_class: str = CT_IMAGE_STORAGE, syntax: str = EXPLICIT_LITTLE_ENDIAN
+    ) -> Any:
         """Send one instance on an association of its own; gives the answer."""
         with self.associate(sop_class=sop_class, syntax=syntax) as association:
-            return association.store(sop_class_uid=sop_class, sop_instance_uid=instance, transfer_syntax_uid=syntax, data=memoryview(dataset))
+            return association.store(
+                sop_class_uid=sop_class, sop_instance_uid=instance, transfer_syntax_uid=syntax, data=memoryview(dataset)
+            )
 
 
 @contextmanager

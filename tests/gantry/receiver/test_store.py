@@ -118,7 +118,9 @@ def test_real_files_of_another_implementation(receiver: Served, part10_files: li
         found = read_part10(memoryview(data), total=len(data))
         if not found.sop_class_uid or not found.sop_instance_uid or found.sop_class_uid == "1.2.840.10008.1.3.10":
             continue
-        answer = receiver.store(dataset_of(path), instance=found.sop_instance_uid, sop_class=found.sop_class_uid, syntax=found.transfer_syntax_uid)
+        answer = receiver.store(
+            dataset_of(path), instance=found.sop_instance_uid, sop_class=found.sop_class_uid, syntax=found.transfer_syntax_uid
+        )
         assert answer.status == 0 or 0xA900 <= answer.status <= 0xC0FF, path
         expected[path.name] = hashlib.sha256(dataset_of(path)).digest()
     assert len(expected) > 30
@@ -131,7 +133,9 @@ def test_dcmtk_sends(receiver: Served, dcmtk: Callable[[str], str], make_ct: Cal
     command = [dcmtk("storescu"), "-aec", "GANTRY", "-R", "127.0.0.1", str(receiver.port), *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert sorted(item.sha256 for item in receiver.spooled()) == sorted(hashlib.sha256(dataset_of(path)).digest() for path in paths)
+    assert sorted(item.sha256 for item in receiver.spooled()) == sorted(
+        hashlib.sha256(dataset_of(path)).digest() for path in paths
+    )
 
 
 @pytest.mark.peer("echoscu")
@@ -158,7 +162,9 @@ def test_a_full_volume_is_out_of_resources_and_recovers(tmp_path: Path) -> None:
         pytest.skip("only root may mount a small volume")
     volume = tmp_path / "volume"
     volume.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(volume)], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(volume)], check=False, capture_output=True
+    ).returncode:
         pytest.skip("no small volume here")
     try:
         (volume / "home" / "run").mkdir(parents=True)
@@ -167,7 +173,10 @@ def test_a_full_volume_is_out_of_resources_and_recovers(tmp_path: Path) -> None:
             free = os.statvfs(volume).f_bavail * os.statvfs(volume).f_frsize
             ballast = volume / "ballast"
             ballast.write_bytes(bytes(free - (4 << 20)))
-            answers = {receiver.store(ct_dataset(number=number, side=400), instance=f"{ROOT}.1.1.{number}").status for number in range(2, 30)}
+            answers = {
+                receiver.store(ct_dataset(number=number, side=400), instance=f"{ROOT}.1.1.{number}").status
+                for number in range(2, 30)
+            }
             assert 0xA700 in answers
             kept = len(receiver.spooled())
             assert receiver.store(ct_dataset(number=90, side=400), instance=f"{ROOT}.1.1.90").status == 0xA700
