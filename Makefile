@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# These would reach pytest before the tests choose their own database.
+unexport DJANGO_SETTINGS_MODULE GANTRY_DATABASE_URL
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 ONCE ?=

@@ -4,8 +4,11 @@ import sys
 
 
 def main() -> int:
-    if sys.version_info < (3, 11):
-        print(f"Gantry needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 setup", file=sys.stderr)
+    if sys.version_info < (3, 11):  # noqa: UP036  this is where it is said
+        print(
+            f"Gantry needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 setup",
+            file=sys.stderr,
+        )
         return 2
     if not sys.platform.startswith("linux"):
         print(f"Gantry runs on Linux; this is {sys.platform}.", file=sys.stderr)

@@ -29,6 +29,7 @@ from tests.conftest import unused_port
 from tests.path.index import query
 from tests.path.sink import Sink
 from tests.support.gantry_process import GantryProcess
+from tests.support.peers import find_dcmtk
 
 from gantry.dataset.part10 import read_part10
 
@@ -50,7 +51,7 @@ def digest(path: Path) -> str:
 
 
 def storescp(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    program = shutil.which("storescp")
+    program = find_dcmtk("storescp")
     if program is None:
         raise SystemExit("DCMTK's storescp is missing: apt-get install dcmtk")
     folder.mkdir()
@@ -86,21 +87,18 @@ def send(gantry: GantryProcess, files: list[Path]) -> list[dict[str, Any]]:
     outcomes = []
     for start in range(0, len(files), 100):
         part = [str(path) for path in files[start : start + 100]]
-        done = gantry.cli(
-            "send", *part, "--to", f"GANTRY@127.0.0.1:{gantry.dicom_port}", "--json", check=False, timeout=300
-        )
+        done = gantry.cli("send", *part, "--to", f"GANTRY@127.0.0.1:{gantry.dicom_port}", "--json", check=False, timeout=300)
         outcomes += json.loads(done.stdout)
     return outcomes
 
 
-def compare(
-    gantry: GantryProcess, outcomes: list[dict[str, Any]], received: set[str], sink: Sink
-) -> dict[str, Any]:
+def compare(gantry: GantryProcess, outcomes: list[dict[str, Any]], received: set[str], sink: Sink) -> dict[str, Any]:
     refused_by_dcmtk = {
         uid: (syntax, error)
         for uid, syntax, error in query(
             gantry,
-            "select encode(v.sha256, 'hex'), v.transfer_syntax_uid, d.error from transfers_delivery d join nodes_node n on n.id = d.node_id"
+            "select encode(v.sha256, 'hex'), v.transfer_syntax_uid, d.error"
+            " from transfers_delivery d join nodes_node n on n.id = d.node_id"
             " join catalogue_version v on v.id = d.version_id where n.name = 'DCMTK' and d.status <> 'confirmed'",
         )
     }

@@ -26,7 +26,10 @@ def query(gantry: GantryProcess, statement: str, *values: object) -> list[tuple[
 
 def indexed(gantry: GantryProcess) -> dict[str, str]:
     """SOP Instance UID to digest of all versions in the index."""
-    rows = query(gantry, "select i.sop_instance_uid, encode(v.sha256, 'hex') from catalogue_version v join catalogue_instance i on i.id = v.instance_id")
+    rows = query(
+        gantry,
+        "select i.sop_instance_uid, encode(v.sha256, 'hex') from catalogue_version v join catalogue_instance i on i.id = v.instance_id",
+    )
     return dict(rows)
 
 

@@ -66,7 +66,10 @@ class Load:
                         pending = pending or self._next(sender, next(numbers))
                         instance, dataset = pending
                         result = association.store(
-                            sop_class_uid=CT_IMAGE_STORAGE, sop_instance_uid=instance, transfer_syntax_uid=EXPLICIT_LITTLE_ENDIAN, data=memoryview(dataset)
+                            sop_class_uid=CT_IMAGE_STORAGE,
+                            sop_instance_uid=instance,
+                            transfer_syntax_uid=EXPLICIT_LITTLE_ENDIAN,
+                            data=memoryview(dataset),
                         )
                         with self._lock:
                             if result.status == 0:

@@ -25,7 +25,9 @@ def gantry(gantry_process: Callable[..., GantryProcess]) -> GantryProcess:
 
 
 @pytest.mark.timeout(120)
-def test_a_destination_that_comes_up_later(gantry: GantryProcess, free_port: Callable[[], int], make_ct: Callable[..., list[Path]]) -> None:
+def test_a_destination_that_comes_up_later(
+    gantry: GantryProcess, free_port: Callable[[], int], make_ct: Callable[..., list[Path]]
+) -> None:
     port = free_port()
     gantry.cli("node", "add", "LATE", f"LATE@127.0.0.1:{port}")
     gantry.cli("rule", "add", "all", "--to", "LATE")
@@ -39,7 +41,9 @@ def test_a_destination_that_comes_up_later(gantry: GantryProcess, free_port: Cal
 
 
 @pytest.mark.timeout(120)
-def test_success_for_some_and_failure_for_others(gantry: GantryProcess, free_port: Callable[[], int], make_ct: Callable[..., list[Path]]) -> None:
+def test_success_for_some_and_failure_for_others(
+    gantry: GantryProcess, free_port: Callable[[], int], make_ct: Callable[..., list[Path]]
+) -> None:
     port = free_port()
     sink = Sink(port, answer=lambda instance: 0xA700 if instance.endswith(".3") else 0)
     gantry.cli("node", "add", "MOODY", f"MOODY@127.0.0.1:{port}")
@@ -49,7 +53,9 @@ def test_success_for_some_and_failure_for_others(gantry: GantryProcess, free_por
     rows = {row["sop_instance_uid"]: row for row in gantry.json("deliveries")}
     bad = rows[f"{ROOT}.1.1.3"]
     assert bad["status"] in {"failed", "sent", "waiting", "dead"}
-    gantry.until(lambda: {row["sop_instance_uid"]: row for row in gantry.json("deliveries")}[f"{ROOT}.1.1.3"]["attempts"] >= 2, 30)
+    gantry.until(
+        lambda: {row["sop_instance_uid"]: row for row in gantry.json("deliveries")}[f"{ROOT}.1.1.3"]["attempts"] >= 2, 30
+    )
     assert f"{ROOT}.1.1.3" not in sink.digests
     sink.answer = lambda _: 0
     gantry.cli("deliveries", "retry", "--node", "MOODY", "--yes")

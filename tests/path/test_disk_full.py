@@ -22,7 +22,9 @@ def small_volume(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root may mount a small volume")
     folder = tmp_path / "volume"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         if os.environ.get("GANTRY_CI") == "1":
             pytest.fail(f"no small volume: {done.stderr}")
@@ -32,11 +34,15 @@ def small_volume(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.timeout(180)
-def test_a_full_volume_refuses_and_recovers(gantry_process: Callable[..., GantryProcess], small_volume: Path, tmp_path: Path) -> None:
+def test_a_full_volume_refuses_and_recovers(
+    gantry_process: Callable[..., GantryProcess], small_volume: Path, tmp_path: Path
+) -> None:
     elsewhere = homes.open_home(tmp_path / "database")
     server = postgres.Postgres(elsewhere)
     server.start(die_with_parent=True)
-    gantry = gantry_process(home=small_volume / "home", database_url=postgres.url(elsewhere), disk_reserve_mb=24, receivers=1, settle_quiet_seconds=1)
+    gantry = gantry_process(
+        home=small_volume / "home", database_url=postgres.url(elsewhere), disk_reserve_mb=24, receivers=1, settle_quiet_seconds=1
+    )
     gantry.start()
     ballast = small_volume / "ballast"
     load = Load(gantry.dicom_port, senders=2, pause=0.002).start()

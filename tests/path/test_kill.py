@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import time
@@ -23,10 +24,8 @@ def _rounds(default: int) -> int:
 
 
 def _kill(gantry: GantryProcess, victim: str) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it is just being restarted
         gantry.kill(victim)
-    except (FileNotFoundError, ProcessLookupError):
-        pass  # it is just being restarted
 
 
 def _torment(gantry: GantryProcess, rounds: int, seed: int, port: int) -> None:
@@ -53,7 +52,10 @@ def _torment(gantry: GantryProcess, rounds: int, seed: int, port: int) -> None:
         return bool(open_ones == 0 and done >= len(load))
 
     gantry.until(all_confirmed, 90)
-    twice = query(gantry, "select version_id, node_id, count(*) from transfers_delivery where status = 'confirmed' group by 1, 2 having count(*) > 1")
+    twice = query(
+        gantry,
+        "select version_id, node_id, count(*) from transfers_delivery where status = 'confirmed' group by 1, 2 having count(*) > 1",
+    )
     assert twice == []
     assert {uid: sink.digests.get(uid) for uid in load.acknowledged} == load.acknowledged
     sink.stop()
@@ -64,7 +66,9 @@ def _torment(gantry: GantryProcess, rounds: int, seed: int, port: int) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_each_process_is_killed_once_under_load(gantry_process: Callable[..., GantryProcess], free_port: Callable[[], int]) -> None:
+def test_each_process_is_killed_once_under_load(
+    gantry_process: Callable[..., GantryProcess], free_port: Callable[[], int]
+) -> None:
     gantry = gantry_process(settle_quiet_seconds=1, receivers=1, retry_first_seconds=0.3, retry_max_seconds=2)
     gantry.start()
     _torment(gantry, rounds=5, seed=1, port=free_port())

@@ -70,7 +70,9 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 
 _http_host, _ = config.split_address(_config.http)
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *([_http_host] if _http_host not in {"0.0.0.0", "::"} else []), *_config.allowed_hosts]
+#: Listening everywhere says nothing about the names by which we are called.
+_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104  compared, not bound
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *({_http_host} - _EVERYWHERE), *_config.allowed_hosts]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -87,15 +89,19 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-TEMPLATES = [{
-    "BACKEND": "django.template.backends.django.DjangoTemplates",
-    "APP_DIRS": True,
-    "OPTIONS": {"context_processors": [
-        "django.template.context_processors.request",
-        "django.contrib.auth.context_processors.auth",
-        "django.contrib.messages.context_processors.messages",
-    ]},
-}]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False

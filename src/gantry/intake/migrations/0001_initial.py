@@ -4,39 +4,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='QuarantinedObject',
+            name="QuarantinedObject",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('reason', models.TextField(help_text='A code of intake.reasons')),
-                ('explanation', models.TextField()),
-                ('state', models.TextField(default='held', help_text='held, accepted or discarded')),
-                ('origin', models.TextField()),
-                ('calling_aet', models.TextField(default='')),
-                ('called_aet', models.TextField(default='')),
-                ('remote_address', models.TextField(default='')),
-                ('transfer_syntax_uid', models.TextField(default='')),
-                ('sha256', models.BinaryField(max_length=32)),
-                ('file_path', models.TextField(help_text='Relative to the home', unique=True)),
-                ('file_bytes', models.BigIntegerField()),
-                ('dataset_offset', models.BigIntegerField(default=0, help_text='Where the data set begins in the file, bytes')),
-                ('received_at', models.DateTimeField()),
-                ('quarantined_at', models.DateTimeField()),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("reason", models.TextField(help_text="A code of intake.reasons")),
+                ("explanation", models.TextField()),
+                ("state", models.TextField(default="held", help_text="held, accepted or discarded")),
+                ("origin", models.TextField()),
+                ("calling_aet", models.TextField(default="")),
+                ("called_aet", models.TextField(default="")),
+                ("remote_address", models.TextField(default="")),
+                ("transfer_syntax_uid", models.TextField(default="")),
+                ("sha256", models.BinaryField(max_length=32)),
+                ("file_path", models.TextField(help_text="Relative to the home", unique=True)),
+                ("file_bytes", models.BigIntegerField()),
+                ("dataset_offset", models.BigIntegerField(default=0, help_text="Where the data set begins in the file, bytes")),
+                ("received_at", models.DateTimeField()),
+                ("quarantined_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='SpoolPosition',
+            name="SpoolPosition",
             fields=[
-                ('segment', models.TextField(help_text='<slot>/<epoch>', primary_key=True, serialize=False)),
-                ('offset', models.BigIntegerField()),
-                ('updated_at', models.DateTimeField()),
+                ("segment", models.TextField(help_text="<slot>/<epoch>", primary_key=True, serialize=False)),
+                ("offset", models.BigIntegerField()),
+                ("updated_at", models.DateTimeField()),
             ],
         ),
     ]

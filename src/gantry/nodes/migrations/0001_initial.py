@@ -4,38 +4,41 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Node',
+            name="Node",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('name', models.TextField()),
-                ('kind', models.TextField(default='dimse')),
-                ('aet', models.TextField(help_text='Its AE title (we call it by this name)')),
-                ('host', models.TextField()),
-                ('port', models.IntegerField()),
-                ('calling_aet', models.TextField(default='', help_text="Our AE title towards it; empty: the instance's own")),
-                ('max_associations', models.IntegerField(default=4)),
-                ('max_attempts', models.IntegerField(default=12, help_text='Attempts before a delivery is dead')),
-                ('connect_seconds', models.FloatField(default=10.0)),
-                ('response_seconds', models.FloatField(default=60.0)),
-                ('enabled', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField()),
-                ('last_success_at', models.DateTimeField(null=True)),
-                ('last_failure_at', models.DateTimeField(null=True)),
-                ('last_error', models.TextField(default='', help_text='Why the last connection failed; empty after a success')),
-                ('failure_count', models.IntegerField(default=0, help_text='Connections that failed since the last success')),
-                ('retry_at', models.DateTimeField(help_text='Nothing is sent before, because the last connection failed', null=True)),
-                ('removed_at', models.DateTimeField(help_text='Removed by a person; kept because receipts name it', null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("name", models.TextField()),
+                ("kind", models.TextField(default="dimse")),
+                ("aet", models.TextField(help_text="Its AE title (we call it by this name)")),
+                ("host", models.TextField()),
+                ("port", models.IntegerField()),
+                ("calling_aet", models.TextField(default="", help_text="Our AE title towards it; empty: the instance's own")),
+                ("max_associations", models.IntegerField(default=4)),
+                ("max_attempts", models.IntegerField(default=12, help_text="Attempts before a delivery is dead")),
+                ("connect_seconds", models.FloatField(default=10.0)),
+                ("response_seconds", models.FloatField(default=60.0)),
+                ("enabled", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField()),
+                ("last_success_at", models.DateTimeField(null=True)),
+                ("last_failure_at", models.DateTimeField(null=True)),
+                ("last_error", models.TextField(default="", help_text="Why the last connection failed; empty after a success")),
+                ("failure_count", models.IntegerField(default=0, help_text="Connections that failed since the last success")),
+                (
+                    "retry_at",
+                    models.DateTimeField(help_text="Nothing is sent before, because the last connection failed", null=True),
+                ),
+                ("removed_at", models.DateTimeField(help_text="Removed by a person; kept because receipts name it", null=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('removed_at', None)), fields=('name',), name='node_name')],
+                "constraints": [
+                    models.UniqueConstraint(condition=models.Q(("removed_at", None)), fields=("name",), name="node_name")
+                ],
             },
         ),
     ]

@@ -4,25 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('nodes', '0001_initial'),
+        ("nodes", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Rule',
+            name="Rule",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('name', models.TextField(unique=True)),
-                ('enabled', models.BooleanField(default=True)),
-                ('conditions', models.JSONField(default=list)),
-                ('trigger', models.TextField(default='arrived')),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
-                ('destinations', models.ManyToManyField(related_name='rules', to='nodes.node')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("name", models.TextField(unique=True)),
+                ("enabled", models.BooleanField(default=True)),
+                ("conditions", models.JSONField(default=list)),
+                ("trigger", models.TextField(default="arrived")),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                ("destinations", models.ManyToManyField(related_name="rules", to="nodes.node")),
             ],
         ),
     ]

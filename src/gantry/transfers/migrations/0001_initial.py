@@ -5,40 +5,69 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalogue', '0001_initial'),
-        ('nodes', '0001_initial'),
+        ("catalogue", "0001_initial"),
+        ("nodes", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('rule_name', models.TextField(default='', help_text='The rule that ordered it; empty: by hand')),
-                ('status', models.TextField(default='waiting')),
-                ('attempts', models.IntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField()),
-                ('dimse_status', models.IntegerField(null=True)),
-                ('error', models.TextField(default='')),
-                ('sha256', models.BinaryField(help_text='Digest of the data set bytes that were sent', max_length=32, null=True)),
-                ('lease_owner', models.TextField(default='')),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('created_at', models.DateTimeField()),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('confirmed_at', models.DateTimeField(null=True)),
-                ('updated_at', models.DateTimeField()),
-                ('node', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='nodes.node')),
-                ('study', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='catalogue.study')),
-                ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='catalogue.version')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("rule_name", models.TextField(default="", help_text="The rule that ordered it; empty: by hand")),
+                ("status", models.TextField(default="waiting")),
+                ("attempts", models.IntegerField(default=0)),
+                ("next_attempt_at", models.DateTimeField()),
+                ("dimse_status", models.IntegerField(null=True)),
+                ("error", models.TextField(default="")),
+                ("sha256", models.BinaryField(help_text="Digest of the data set bytes that were sent", max_length=32, null=True)),
+                ("lease_owner", models.TextField(default="")),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("created_at", models.DateTimeField()),
+                ("sent_at", models.DateTimeField(null=True)),
+                ("confirmed_at", models.DateTimeField(null=True)),
+                ("updated_at", models.DateTimeField()),
+                (
+                    "node",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="deliveries", to="nodes.node"
+                    ),
+                ),
+                (
+                    "study",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="catalogue.study",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="catalogue.version",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'deliveries',
-                'indexes': [models.Index(condition=models.Q(('status__in', ['waiting', 'failed', 'sent'])), fields=['node', 'next_attempt_at', 'id'], name='delivery_due'), models.Index(fields=['status', 'id'], name='delivery_status'), models.Index(fields=['node', 'id'], name='delivery_node'), models.Index(fields=['study', 'status'], name='delivery_study')],
-                'constraints': [models.UniqueConstraint(fields=('version', 'node'), name='delivery_once')],
+                "verbose_name_plural": "deliveries",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status__in", ["waiting", "failed", "sent"])),
+                        fields=["node", "next_attempt_at", "id"],
+                        name="delivery_due",
+                    ),
+                    models.Index(fields=["status", "id"], name="delivery_status"),
+                    models.Index(fields=["node", "id"], name="delivery_node"),
+                    models.Index(fields=["study", "status"], name="delivery_study"),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("version", "node"), name="delivery_once")],
             },
         ),
     ]
