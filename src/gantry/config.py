@@ -77,6 +77,10 @@ class Config(BaseModel):
     )
     retry_max_seconds: float = Field(default=3600.0, gt=0, description="Longest delay between two attempts of a delivery")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="How much is logged")
+    behind_tls_proxy: bool = Field(
+        default=False,
+        description="A proxy in front speaks HTTPS and sets X-Forwarded-Proto: believe it, and mark cookies secure",
+    )
     allowed_hosts: list[str] = Field(
         default_factory=list, description="Further host names under which the web process is reached"
     )

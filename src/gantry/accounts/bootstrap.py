@@ -48,6 +48,21 @@ def _settle_administrator(hashed: str) -> bool:
     return True
 
 
+def reset_password(username: str) -> str:
+    """Give a person a new password from the command line, to be changed at the next sign-in; gives it once.
+
+    Ends their sessions (these are bound to the password) and switches the account on; tokens stay. Raises NotFound.
+    """
+    password = generate_password()
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        known = ", ".join(User.objects.order_by("pk").values_list("username", flat=True)[:10]) or "nobody yet"
+        raise NotFound(f"There is no user {username}.", remedy=f"Known are: {known}.")
+    user.password, user.must_change_password, user.is_active = make_password(password), True, True
+    user.save(update_fields=["password", "must_change_password", "is_active"])
+    return password
+
+
 def first_administrator() -> User | None:
     """The administrator with the lowest id that is switched on."""
     people = User.objects.filter(is_active=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 from gantry.catalogue import VersionRow
-from gantry.dataset import DamagedHeader, Envelope, Header, Identity, NotDicom, read_part10, scan, scan_identity
+from gantry.dataset import DamagedHeader, Envelope, Header, Identity, NotDicom, Part10, read_part10, scan, scan_identity
 from gantry.intake import reasons
-from gantry.intake.judge import judge
+from gantry.intake.judge import Verdict, judge
 from gantry.intake.reasons import Reason
 from gantry.storage import SpooledObject
 from gantry.storage.errors import StorageFailed
@@ -105,11 +105,10 @@ def _read(found: Examined, view: memoryview) -> None:
         header = scan(view[offset:], syntax, whole=len(view) == obj.size)
         if header.complete or len(view) == obj.size:
             break
-    command = {"command_sop_class": part.sop_class_uid, "command_sop_instance": part.sop_instance_uid}
     # A usual object is judged by what was scanned already; a strange one exactly as the receiver judged it.
-    verdict = judge(_identity(header), **command)
+    verdict = _verdict(found, part, _identity(header))
     if verdict.reason is not None or verdict.warnings:
-        verdict = judge(scan_identity(view[offset:], syntax, whole=len(view) == obj.size), **command)
+        verdict = _verdict(found, part, scan_identity(view[offset:], syntax, whole=len(view) == obj.size))
     if verdict.reason is not None:
         found.hold(verdict.reason)
         return
@@ -134,6 +133,19 @@ def _read(found: Examined, view: memoryview) -> None:
         slot=obj.slot,
         warnings=(*part.warnings, *header.warnings, *verdict.warnings),
     )
+
+
+def _verdict(found: Examined, part: Part10, identity: Identity) -> Verdict:
+    """A received object has to be what its command said. A file has no command: its data set counts, and a group
+    0002 that says otherwise (files are often given new UIDs without it) is a warning."""
+    if found.origin == "dimse":
+        return judge(identity, command_sop_class=part.sop_class_uid, command_sop_instance=part.sop_instance_uid)
+    verdict = judge(identity, command_sop_class="" if identity.sop_class_uid else part.sop_class_uid)
+    named = (part.sop_class_uid or verdict.sop_class_uid, part.sop_instance_uid or verdict.sop_instance_uid)
+    if verdict.reason is None and named != (verdict.sop_class_uid, verdict.sop_instance_uid):
+        note = "the file meta information names another SOP class or instance than the data set"
+        return replace(verdict, warnings=(*verdict.warnings, note))
+    return verdict
 
 
 def _identity(header: Header) -> Identity:

@@ -35,10 +35,11 @@ from gantry.storage.spooled import SpoolEvent
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH = 1000
 SETTLE_SECONDS = 0.5
-#: While a burst is running, a batch may wait so long to grow: a sync of the volume costs the same for 5 and for 500.
-FILL_SECONDS = 0.1
+#: While a burst is running, a batch may wait so long to grow: a sync of the volume costs the same for 5 and for 500,
+#: and it disturbs the syncs of the receivers. What came last is still indexed within a second.
+FILL_SECONDS = 0.4
 #: A batch of this size or more, and the next is expected to be as large: a burst.
 BURST = 8
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0

@@ -1,4 +1,4 @@
-"""`gantry token`, `doctor`, `config`: looking after an instance."""
+"""`gantry token`, `user`, `doctor`, `config`: looking after an instance."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gantry.main.cli_errors import FAILED, USAGE
 from gantry.main.cli_output import JsonOption
 
 token = typer.Typer(no_args_is_help=True, help="API tokens.")
+user = typer.Typer(no_args_is_help=True, help="People.")
 config = typer.Typer(no_args_is_help=True, help="Settings.")
 _MARKS = {"fine": "[green]fine[/green]", "warning": "[yellow]warning[/yellow]", "problem": "[red]problem[/red]"}
 
@@ -37,6 +38,23 @@ def create_token(
     else:
         cli_output.note("Shown only now; send it as `Authorization: Bearer TOKEN`:")
         print(plaintext)
+
+
+@user.command("password")
+def reset_password(
+    name: Annotated[str, typer.Argument(help="Whose.")] = "admin",
+    json: JsonOption = False,
+) -> None:
+    """Give a person a new password, shown once; it must be changed at the next sign-in. Whoever may run this owns the home."""
+    with house():
+        from gantry.accounts.bootstrap import reset_password as reset
+
+        password = reset(name)
+    if json:
+        cli_output.print_json({"user": name, "password": password})
+    else:
+        cli_output.note(f"New password of {name}, shown only now:")
+        print(password)
 
 
 def doctor(json: JsonOption = False) -> None:

@@ -25,6 +25,8 @@ from gantry.storage.wake import Bell
 JOURNAL_LIMIT: Final = 160 << 10
 #: So much of the data set stays readable through `head` when the buffer has been written out.
 HEAD_KEPT: Final = 64 << 10
+#: A piece that is worth handing to another thread, bytes (about 60 us of hashing).
+AHEAD_BYTES: Final = 96 << 10
 _PREFIX_LIMIT: Final = 64 << 10
 _DIGEST_DIGITS: Final = 64
 
@@ -46,9 +48,23 @@ class SpoolSlot:
 class IncomingObject:
     """One object, used by one thread. Ends with `commit` or `abort`; as a context it aborts if left open."""
 
-    __slots__ = ("_at", "_buffer", "_digest_at", "_failure", "_file", "_first", "_hash",
-        "_hashed", "_head", "_order",
-                 "_prefix_length", "_slot", "_written", "size")  # fmt: skip
+    __slots__ = (
+        "_ahead",
+        "_at",
+        "_buffer",
+        "_digest_at",
+        "_failure",
+        "_file",
+        "_first",
+        "_hash",
+        "_hashed",
+        "_head",
+        "_order",
+        "_prefix_length",
+        "_slot",
+        "_written",
+        "size",
+    )
 
     def __init__(self, slot: SpoolSlot, prefix: bytes, digest_at: int) -> None:
         if len(prefix) > _PREFIX_LIMIT or not 0 <= digest_at <= len(prefix) - _DIGEST_DIGITS:
@@ -65,7 +81,9 @@ class IncomingObject:
         self._file: SpoolFile | None = None
         self._first = b""
         self._head = b""
+        self._ahead = 0  # so much of it will have, once the hashing thread is done; 0: it does nothing for us
         self._hash = hashlib.sha256()
+        slot.hashing.enter()
         self._failure: StorageError | None = None
         self.size = 0
 
@@ -96,11 +114,30 @@ class IncomingObject:
     def _take(self, buffer: memoryview, piece: memoryview) -> None:
         buffer[self._at : self._at + len(piece)] = piece
         self._at += len(piece)
-        if not self._written:
-            # Until the first flush each fragment is hashed at once, while the sender sends the next; later
-            # ones are hashed a buffer at a time, beside the write.
-            self._hash.update(piece)
+        if self._written:
+            return  # from the first flush on, a buffer at a time beside its write
+        alone = self._slot.hashing.writers == 1
+        if not self._ahead and (not alone or self._at - self._hashed < AHEAD_BYTES):
+            # Others keep the cores busy, or it is too little to hand over: hashed at once.
+            self._hash.update(buffer[self._hashed : self._at])
             self._hashed = self._at
+        else:
+            self._hash_ahead(buffer)
+
+    def _hash_ahead(self, buffer: memoryview) -> None:
+        """With one sender there is a core to spare: hash what is here while the next fragments come."""
+        hashing = self._slot.hashing
+        if self._ahead:
+            if not hashing.done():
+                return
+            self._hashed, self._ahead = self._ahead, 0
+        if self._at - self._hashed >= AHEAD_BYTES and hashing.begin(self._hash, buffer[self._hashed : self._at]):
+            self._ahead = self._at
+
+    def _settle_hash(self) -> None:
+        if self._ahead:
+            self._slot.hashing.wait()
+            self._hashed, self._ahead = self._ahead, 0
 
     def commit(self) -> bytes:
         """Make the object durable and visible to the reader; gives the SHA-256 of its data set.
@@ -108,6 +145,7 @@ class IncomingObject:
         Raises StorageFull or StorageFailed; then nothing of it is left.
         """
         buffer = self._usable()
+        self._settle_hash()
         if self._hashed < self._at:
             self._hash.update(buffer[self._hashed : self._at])
         digest = self._hash.digest()
@@ -151,6 +189,7 @@ class IncomingObject:
             if not self._written:
                 self._first = bytes(buffer[: -(-self._prefix_length // BLOCK) * BLOCK])
                 self._head = bytes(buffer[self._prefix_length : self._prefix_length + HEAD_KEPT])
+            self._settle_hash()
             with self._slot.hashing.beside(self._hash, buffer[self._hashed : self._at]):
                 file.write(buffer, self._at, self._written)
         except OSError as error:
@@ -186,9 +225,11 @@ class IncomingObject:
         return failure
 
     def _give_back(self) -> None:
+        self._settle_hash()
         buffer, self._buffer = self._buffer, None
         self._file = None
         if buffer is not None:
+            self._slot.hashing.leave()
             self._slot.pool.give_back(buffer)
 
     def __enter__(self) -> IncomingObject:

@@ -123,13 +123,11 @@ def read_item(key: int, path: str) -> SendItem:
     found = read_part10(memoryview(head), total=total)
     if found.sop_class_uid == DICOMDIR_UID:
         raise NotDicom("a DICOMDIR: an index of other files")
-    sop_class, instance = found.sop_class_uid, found.sop_instance_uid
-    if not sop_class or not instance:
-        identity = scan_identity(head[found.dataset_offset :], found.transfer_syntax_uid)
-        sop_class, instance = (
-            sop_class or identity.sop_class_uid or "",
-            instance or identity.sop_instance_uid or "",
-        )
+    # The command names what the data set is (PS3.7 9.1.1.1); group 0002 is asked only where that is silent, as
+    # many files were given new UIDs without it.
+    identity = scan_identity(head[found.dataset_offset :], found.transfer_syntax_uid)
+    sop_class = identity.sop_class_uid or found.sop_class_uid
+    instance = identity.sop_instance_uid or found.sop_instance_uid
     if not sop_class or not instance:
         raise DamagedHeader("SOP class or SOP instance UID is missing")
     return SendItem(

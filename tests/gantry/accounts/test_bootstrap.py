@@ -78,3 +78,16 @@ def test_a_token_for_somebody() -> None:
         bootstrap.create_token("nobody", "x")
     with pytest.raises(NotFound):
         bootstrap.create_token(None, "x")
+
+
+def test_a_new_password_from_the_command_line() -> None:
+    old = bootstrap.ensure_administrator()
+    User.objects.update(must_change_password=False, is_active=False)
+    new = bootstrap.reset_password("admin")
+    assert new != old
+    assert authenticate(username="admin", password=old) is None
+    user = authenticate(username="admin", password=new)
+    assert user is not None
+    assert user.must_change_password  # type: ignore[attr-defined]  # our user
+    with pytest.raises(NotFound, match="no user nobody"):
+        bootstrap.reset_password("nobody")
