@@ -128,6 +128,14 @@ def dcmtk() -> Callable[[str], str]:
 
 
 @pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    """Commands that run inside the test process narrow it; the next test must not notice."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(autouse=True)
 def _peer_marker(request: pytest.FixtureRequest) -> None:
     """@pytest.mark.peer("storescp"): skip, or fail in CI, where the program is missing."""
     for mark in request.node.iter_markers("peer"):

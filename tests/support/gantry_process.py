@@ -66,7 +66,7 @@ class GantryProcess:
 
         def ready() -> bool:
             assert self.process is not None
-            assert self.process.poll() is None, f"gantry up ended:\n{self.output}"
+            assert self.process.poll() is None, f"gantry up ended with {self.process.returncode}:\n{self.output}"
             try:
                 with urllib.request.urlopen(f"{self.base_url}/health/ready", timeout=5) as response:
                     return bool(response.status == 200)

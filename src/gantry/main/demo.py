@@ -62,6 +62,8 @@ def demo(folder: Path | None, *, once: bool) -> int:
     began = time.monotonic()
     stage = _prepare((folder or DEFAULT_FOLDER).expanduser().absolute())
     signal.signal(signal.SIGTERM, _as_interrupt)
+    # Python leaves it ignored where a shell has started us in the background; who sends it means it.
+    signal.signal(signal.SIGINT, _as_interrupt)
     try:
         with _archive(stage) as archive, _instance(stage) as supervisor:
             _step("Gantry and a second node, ARCHIVE, are up", began)

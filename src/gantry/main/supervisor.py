@@ -28,6 +28,7 @@ from gantry.main import migrate, ports, postgres, session
 from gantry.main.child import Child, forget_pid, write_pid
 from gantry.main.errors import SetupError
 from gantry.main.home import write_private
+from gantry.main.leftovers import await_leftovers
 from gantry.main.postgres import Postgres
 
 log = logging.getLogger("gantry.supervisor")
@@ -67,6 +68,7 @@ class Supervisor:
 
     def _start(self, progress: Callable[[str], None]) -> None:
         settings.use(self.config)
+        await_leftovers(self.home.run)
         ports.check_free(self.config.http, "http")
         self._listener = ports.listen(self.config.dicom, "dicom")
         progress("database")

@@ -66,7 +66,11 @@ def test_it_stays_until_ctrl_c(gantry_process: Callable[..., GantryProcess], tmp
     home = tmp_path / "show"
     with open(tmp_path / "output", "wb") as output:
         process = subprocess.Popen(
-            [*DEMO, "--home", str(home)], cwd=tmp_path, env=gantry_process().environment, stdout=output, stderr=output
+            [*DEMO, "--home", str(home)],
+            cwd=tmp_path,
+            env=gantry_process().environment | {"PYTHONFAULTHANDLER": "1"},
+            stdout=output,
+            stderr=output,
         )
     try:
         deadline = time.monotonic() + 90
@@ -82,7 +86,12 @@ def test_it_stays_until_ctrl_c(gantry_process: Callable[..., GantryProcess], tmp
         ]
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # faulthandler: where it hangs
+            process.wait(10)
+            pytest.fail((tmp_path / "output").read_text())
     assert process.returncode == 130
     for pid in children:
         with pytest.raises(ProcessLookupError):

@@ -52,7 +52,7 @@ def test_each_part_is_started_again_when_killed(gantry_process: Maker) -> None:
         gantry.until(lambda name=name, gone=gone: _other(gantry, name, gone), 20)
     gantry.wait_ready()
     status = json.loads((gantry.home / "run" / "status.json").read_text())
-    assert all(state["restarts"] == 1 for name, state in status["processes"].items() if name in ("receiver-r0", "indexer", "web"))
+    assert all(state["restarts"] >= 1 for name, state in status["processes"].items() if name in ("receiver-r0", "indexer", "web"))
     gantry.until(lambda: gantry.cli("node", "echo", f"GANTRY@127.0.0.1:{gantry.dicom_port}", check=False).returncode == 0, 20)
     last = pids(gantry)
     assert gantry.stop() == 0
