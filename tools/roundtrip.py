@@ -114,7 +114,8 @@ def compare(gantry: GantryProcess, outcomes: list[dict[str, Any]], received: set
             elif sha in received:
                 ends["identical at DCMTK and at our sink"] += 1
             elif sha in refused_by_dcmtk:
-                ends[f"identical at our sink; DCMTK does not take {refused_by_dcmtk[sha][0]}"] += 1
+                ends["identical at our sink; refused by DCMTK"] += 1
+                kept.append([path.name, "refused by DCMTK", *refused_by_dcmtk[sha]])
             else:
                 problems.append(f"{path}: DCMTK did not get these bytes")
         else:

@@ -21,7 +21,7 @@ from gantry.storage.errors import StorageFailed
 log = logging.getLogger(__name__)
 
 #: How much of a file is read; the next step where a header is so long. The last is the bound of memory.
-_STEPS = (64 * 1024, 1024 * 1024, 16 * 1024 * 1024)
+_STEPS = (16 * 1024, 256 * 1024, 16 * 1024 * 1024)
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _QUARANTINE = UUID("0b4d6d7c-32a5-4e3e-9a3f-6d3a5a5d2c11")
 
@@ -95,7 +95,13 @@ def _view(obj: SpooledObject, count: int) -> memoryview:
 
 def _read(found: Examined, view: memoryview) -> None:
     obj = found.object
-    part = read_part10(view, total=obj.size)
+    try:
+        part = read_part10(view, total=obj.size)
+    except DamagedHeader:
+        if len(view) == obj.size:
+            raise
+        view = _view(obj, _STEPS[1])  # a group 0002 that is longer than the first step
+        part = read_part10(view, total=obj.size)
     _origin(found, part.envelope)
     found.transfer_syntax_uid = syntax = part.transfer_syntax_uid
     offset = obj.dataset_offset
