@@ -6,7 +6,6 @@ It shares the wire engine with the product and nothing else. Run as `python -m g
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from dimse.pdu import AssociateRequest
 from gantry.config import split_address
 from gantry.dataset import Envelope, build_prefix, is_valid_uid
 from gantry.main.child import die_with_parent
+from gantry.main.stopping import stop_event
 
 
 class _File:
@@ -92,8 +92,7 @@ def main(address: str, folder: str) -> None:
     """Serve until SIGTERM."""
     die_with_parent()
     server = Server(listen(*split_address(address)), Archive(Path(folder)))
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = stop_event()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     stop.wait()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 from pathlib import Path
 
 from gantry.config import Config
+from gantry.main.stopping import stop_event
 
 log = logging.getLogger("gantry.indexer")
 _HEARTBEAT_SECONDS = 5.0
@@ -18,9 +18,7 @@ def run(config: Config) -> int:
     from gantry.intake.serve import run_indexer
 
     home = Path(config.home)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     heart = threading.Thread(target=_beat, args=(home / "run" / "indexer.alive", stop), name="heartbeat", daemon=True)
     heart.start()
     try:

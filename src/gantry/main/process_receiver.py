@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
 
 from gantry.config import Config
 from gantry.main import home as homes
 from gantry.main import ports
+from gantry.main.stopping import stop_event
 from gantry.receiver.listen import inherited_socket, listen
 
 
 def run(config: Config, slot: str) -> int:
     """Serve until SIGTERM or SIGINT, give the exit code. Raises SetupError, StorageError."""
     homes.open_home(Path(config.home))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     listener = inherited_socket() or ports.listen(config.dicom, "dicom")
     with listener:
         listen(listener, config, slot, stop)

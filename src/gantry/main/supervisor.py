@@ -54,6 +54,7 @@ class Supervisor:
         self._postgres_claim: int | None = None
         self._postgres_restarts = 0
         self._stopping = threading.Event()
+        self._asked = False
         self._guard: threading.Thread | None = None
         self._listener: socket.socket | None = None
         self._started_at = datetime.now(UTC)
@@ -169,7 +170,8 @@ class Supervisor:
 
     def request_stop(self) -> None:
         """End run(); may be called from a signal handler."""
-        self._stopping.set()
+        # No lock is taken here: a second signal may interrupt the handler of the first. run() is woken by the signal.
+        self._asked = True
 
     def run(self) -> None:
         """Tend the processes until request_stop(); wakes at once when one of them ends."""
@@ -181,7 +183,7 @@ class Supervisor:
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(reader, selectors.EVENT_READ)
-                while not self._stopping.is_set():
+                while not (self._asked or self._stopping.is_set()):
                     self.tend()
                     waits = [wait for child in self.children if (wait := child.seconds_to_start(time.monotonic())) is not None]
                     if selector.select(min([_TICK, *waits])):

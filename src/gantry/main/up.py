@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from types import FrameType
 
@@ -22,12 +21,13 @@ def up(config: Config) -> int:
         cli_output.note(f"Warning: {complaint}. Set the clock (timedatectl), then restart.")
     supervisor = Supervisor(config)
     logs.set_up(supervisor.home.logs, "supervisor", config.log_level)
-    asked = threading.Event()
+    asked = False
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        nonlocal asked
+        if asked:
             raise KeyboardInterrupt
-        asked.set()
+        asked = True
         supervisor.request_stop()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -10,7 +10,7 @@ from typing import Final
 
 from gantry.storage.buffers import BLOCK, BufferPool
 from gantry.storage.errors import StorageError, StorageFailed, from_os_error
-from gantry.storage.hashing import HashingThread
+from gantry.storage.hashing import Following, HashingThread
 from gantry.storage.journal import Journal
 from gantry.storage.records import KIND_OBJECT
 from gantry.storage.spool_file import Folder, SpoolFile
@@ -81,7 +81,7 @@ class IncomingObject:
         self._file: SpoolFile | None = None
         self._first = b""
         self._head = b""
-        self._ahead = 0  # so much of it will have, once the hashing thread is done; 0: it does nothing for us
+        self._ahead: Following | None = None  # the hashing thread, when it works for us
         self._hash = hashlib.sha256()
         slot.hashing.enter()
         self._failure: StorageError | None = None
@@ -116,28 +116,24 @@ class IncomingObject:
         self._at += len(piece)
         if self._written:
             return  # from the first flush on, a buffer at a time beside its write
-        alone = self._slot.hashing.writers == 1
-        if not self._ahead and (not alone or self._at - self._hashed < AHEAD_BYTES):
-            # Others keep the cores busy, or it is too little to hand over: hashed at once.
-            self._hash.update(buffer[self._hashed : self._at])
-            self._hashed = self._at
-        else:
-            self._hash_ahead(buffer)
-
-    def _hash_ahead(self, buffer: memoryview) -> None:
-        """With one sender there is a core to spare: hash what is here while the next fragments come."""
+        if self._ahead is not None:
+            self._ahead.extend(self._at)
+            return
         hashing = self._slot.hashing
-        if self._ahead:
-            if not hashing.done():
+        if hashing.writers == 1 and self._at - self._hashed >= AHEAD_BYTES:
+            # With one sender there is a core to spare: hash what is here while the next fragments come.
+            self._ahead = hashing.follow(self._hash, buffer, self._hashed)
+            if self._ahead is not None:
+                self._ahead.extend(self._at)
                 return
-            self._hashed, self._ahead = self._ahead, 0
-        if self._at - self._hashed >= AHEAD_BYTES and hashing.begin(self._hash, buffer[self._hashed : self._at]):
-            self._ahead = self._at
+        self._hash.update(buffer[self._hashed : self._at])
+        self._hashed = self._at
 
     def _settle_hash(self) -> None:
-        if self._ahead:
-            self._slot.hashing.wait()
-            self._hashed, self._ahead = self._ahead, 0
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.finish()
+            self._hashed = self._at
 
     def commit(self) -> bytes:
         """Make the object durable and visible to the reader; gives the SHA-256 of its data set.
