@@ -66,7 +66,7 @@ def orthanc(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[
 
     yield start
     for process in started:
-        process.terminate()
+        process.kill()
         process.wait(20)
 
 

@@ -46,7 +46,7 @@ def indexer(home: Path) -> Iterator[Indexer]:
     """An indexer of this home with the settings of this process; the caller holds the right to index."""
     settings = config.current()
     settling = Settling(settings.settle_quiet_seconds, settings.settle_on_association_end)
-    with SpoolReader(home) as reader:
+    with SpoolReader(home, durable=settings.durability == "disk") as reader:
         made = Indexer(home, reader, connect=_connect, settling=settling)
         try:
             yield made

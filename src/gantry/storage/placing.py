@@ -21,7 +21,8 @@ _ONE_BY_ONE = 4
 class Placing:
     """Places objects under one home and remembers what is not durable yet."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, durable: bool = True) -> None:
+        self._durable = durable
         self._volume = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._copies: list[str] = []
         self._others: list[str] = []  # links, and copies that were there already
@@ -97,6 +98,8 @@ class Placing:
         copies, self._copies = self._copies, []
         others, self._others = self._others, []
         folders, self._folders = self._folders, set()
+        if not self._durable:
+            return  # as the receivers, by the same setting: the system writes when it likes
         count = len(copies) + len(others) + len(folders)
         try:
             if count > _ONE_BY_ONE and sync_volume(self._volume):

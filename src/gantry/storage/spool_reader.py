@@ -23,11 +23,11 @@ _BATCH_BYTES = 32 << 20
 class SpoolReader:
     """Reads all slots of a home, those of dead writers too. Used by one thread of one process."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, durable: bool = True) -> None:
         self._home = home
         make_directory(spool_root(home))
         self._ear = Ear(home)
-        self._placing = Placing(home)
+        self._placing = Placing(home, durable=durable)
         self._slots: dict[str, SlotReader] = {}
         self._turn = 0
 
