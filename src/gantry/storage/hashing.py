@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from typing import Protocol
 
+_CLOSE_SECONDS = 1.0
+
 
 class Hash(Protocol):
     def update(self, data: memoryview, /) -> None: ...
@@ -109,10 +111,14 @@ class HashingThread:
                 self.finished.release()
 
     def close(self) -> None:
-        """End the thread."""
-        with self.free:
+        """End the thread; one that still works for an object that was never ended is left to the end of the process."""
+        if not self.free.acquire(timeout=_CLOSE_SECONDS):
+            return
+        try:
             thread, self._thread = self._thread, None
             self._closing = True
             if thread is not None:
                 self.go.release()
                 thread.join()
+        finally:
+            self.free.release()
