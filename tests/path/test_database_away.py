@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from tests.support.gantry_process import GantryProcess
 
 @pytest.mark.timeout(240)
 def test_receiving_goes_on_while_the_database_is_away(gantry_process: Callable[..., GantryProcess], tmp_path: Path) -> None:
-    away = float(os.environ.get("GANTRY_DATABASE_AWAY_SECONDS", "10"))
+    away = 10.0
     elsewhere = homes.open_home(tmp_path / "database")
     server = postgres.Postgres(elsewhere)
     server.start(die_with_parent=True)

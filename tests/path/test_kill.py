@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import time
 from collections.abc import Callable
@@ -17,10 +16,6 @@ from tests.path.sink import Sink
 from tests.support.gantry_process import GantryProcess
 
 VICTIMS = ("receiver-r0", "indexer", "worker", "web", "postgres")
-
-
-def _rounds(default: int) -> int:
-    return int(os.environ.get("GANTRY_TORTURE_ROUNDS", default))
 
 
 def _kill(gantry: GantryProcess, victim: str) -> None:
@@ -79,7 +74,7 @@ def test_each_process_is_killed_once_under_load(
 def test_fifty_rounds(gantry_process: Callable[..., GantryProcess], free_port: Callable[[], int]) -> None:
     gantry = gantry_process(settle_quiet_seconds=1, receivers=1, retry_first_seconds=0.3, retry_max_seconds=2)
     gantry.start()
-    _torment(gantry, rounds=_rounds(50), seed=int(time.time()), port=free_port())
+    _torment(gantry, rounds=50, seed=int(time.time()), port=free_port())
 
 
 @pytest.mark.timeout(120)
