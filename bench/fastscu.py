@@ -109,11 +109,19 @@ def _vectors(loaded: Loaded, numbers: Sequence[int], max_pdu: int, sop_context: 
 
 
 def _send(sock: socket.socket, pieces: Vector) -> None:
-    for start in range(0, len(pieces), _IOVECS):
-        batch = pieces[start : start + _IOVECS]
-        missing = sum(map(len, batch)) - sock.sendmsg(batch)
-        if missing:  # the rest of a call that was cut short
-            sock.sendall(b"".join(batch)[-missing:])
+    """Gathered writes without a copy: what a call left over leads the next one."""
+    at = 0
+    while at < len(pieces):
+        batch = pieces[at : at + _IOVECS]
+        sent = sock.sendmsg(batch)
+        for piece in batch:
+            if sent < len(piece):
+                break
+            sent -= len(piece)
+            at += 1
+        if sent:
+            sock.sendall(memoryview(pieces[at])[sent:])
+            at += 1
 
 
 def _contexts(dataset: DataSet) -> list[wire.Context]:

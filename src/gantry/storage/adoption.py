@@ -92,14 +92,14 @@ class Adoption:
             writing = os.open(part, _CREATE, FILE_MODE, dir_fd=self._slot.folder.descriptor)
             try:
                 while True:
-                    count = self._read(reading, buffer)
+                    count = self._read(reading, buffer.view)
                     if not count:
                         return region.digest()
                     self._slot.space.spend(count)
-                    region.update(buffer[:count])
+                    region.update(buffer.view[:count])
                     done = 0
                     while done < count:
-                        done += os.write(writing, buffer[done:count])
+                        done += os.write(writing, buffer.view[done:count])
             finally:
                 os.close(writing)
         finally:

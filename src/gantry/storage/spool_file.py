@@ -8,11 +8,19 @@ import fcntl
 import os
 from dataclasses import dataclass, field
 
+from gantry.storage.ahead import Ahead, Piece
 from gantry.storage.buffers import BLOCK
 from gantry.storage.errors import StorageFull
 from gantry.storage.layout import FILE_MODE
 
+#: The end of a file is set ahead in steps of this.
+_REACH = 8 << 20
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def whole_blocks(length: int) -> int:
+    """`length` rounded up to blocks."""
+    return -(-length // BLOCK) * BLOCK
 
 
 @dataclass(slots=True)
@@ -22,6 +30,11 @@ class Folder:
     descriptor: int
     durable: bool
     direct: bool = field(default=True)
+
+    @property
+    def runs_ahead(self) -> bool:
+        """Whether objects of one buffer are written past the page cache."""
+        return self.direct and self.durable
 
 
 class SpoolFile:
@@ -35,6 +48,7 @@ class SpoolFile:
         # Without a sync the page cache takes bytes faster than the disk, until there are very many of them.
         self._direct = folder.direct and (folder.durable or large)
         self._descriptor = self._create()
+        #: Where the file ends now.
         self.size = 0
 
     def _create(self) -> int:
@@ -52,28 +66,43 @@ class SpoolFile:
     def _refused(self) -> None:
         self._direct = self._folder.direct = False
 
-    def write(self, buffer: memoryview, length: int, offset: int) -> None:
-        """Write the first `length` bytes of an aligned buffer at an aligned offset; the end may be padded."""
-        padded = -(-length // BLOCK) * BLOCK if self._direct else length
-        if padded > length:
-            buffer[length:padded] = bytes(padded - length)
-        done = 0
-        while done < padded:
+    def start(self, ahead: Ahead, piece: Piece) -> bool:
+        """Begin to write whole blocks from the buffer of `ahead`; False when `write` has to do it."""
+        if not self._direct:
+            return False
+        if piece.offset + piece.end - piece.start > self.size:
+            # Asynchronous only below the end of the file, so that lies ahead; `publish` sets the true one.
+            self.size = (piece.offset // _REACH + 1) * _REACH
+            os.ftruncate(self._descriptor, self.size)
+        return ahead.start(self._descriptor, piece)
+
+    def finish(self, ahead: Ahead, buffer: memoryview) -> None:
+        """Wait for what was started; what failed is written again here, which says why when it fails again."""
+        for piece in ahead.finish():
+            self.write(buffer, piece.start, piece.end, piece.offset)
+
+    def write(self, buffer: memoryview, start: int, end: int, offset: int) -> None:
+        """Write `start` to `end` of an aligned buffer at an aligned offset; the end may be padded."""
+        padded = whole_blocks(end) if self._direct else end
+        if padded > end:
+            buffer[end:padded] = bytes(padded - end)
+        self.size = max(self.size, offset + padded - start)
+        while start < padded:
             try:
-                count = os.pwrite(self._descriptor, buffer[done:padded], offset + done)
+                count = os.pwrite(self._descriptor, buffer[start:padded], offset)
             except OSError as error:
                 if error.errno != errno.EINVAL or not self._direct:
                     raise
                 self._leave_direct()
-                padded = length
+                padded = end
                 continue
             if count == 0:
                 raise StorageFull("writing an object: the volume takes nothing more")
-            done += count
-            if self._direct and done % BLOCK:
+            start += count
+            offset += count
+            if self._direct and start % BLOCK:
                 self._leave_direct()  # a short write has left us between blocks
-                padded = length
-        self.size = max(self.size, offset + padded)
+                padded = end
 
     def _leave_direct(self) -> None:
         flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
