@@ -15,22 +15,44 @@ from dimse.acceptance import (
 )
 from dimse.association import Association
 from dimse.errors import DimseError, LocalProtocolError, Refused, RemoteProtocolError
-from dimse.negotiation import AcceptAsProposed, AcceptedContext, ContextProposal
+from dimse.negotiation import AcceptAsProposed, AcceptedContext, AcceptServices, ContextProposal
+from dimse.operations import (
+    Final,
+    FindRequest,
+    GetRequest,
+    Match,
+    MoveRequest,
+    NormalisedAnswer,
+    NormalisedRequest,
+    Outgoing,
+    Progress,
+    SubOperations,
+)
 from dimse.requesting import StoreResult
 from dimse.states import Role
 
 __all__ = [
     "Accept",
     "AcceptAsProposed",
+    "AcceptServices",
     "AcceptedContext",
     "Association",
     "AssociationInfo",
     "AssociationRequest",
     "ContextProposal",
     "DimseError",
+    "Final",
+    "FindRequest",
+    "GetRequest",
     "Limits",
     "LocalProtocolError",
+    "Match",
+    "MoveRequest",
+    "NormalisedAnswer",
+    "NormalisedRequest",
+    "Outgoing",
     "PeerAddress",
+    "Progress",
     "Refused",
     "Reject",
     "RemoteProtocolError",
@@ -38,4 +60,5 @@ __all__ = [
     "StoreAnswer",
     "StoreRequest",
     "StoreResult",
+    "SubOperations",
 ]

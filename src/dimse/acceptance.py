@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from dimse.association import Association
 from dimse.commands import (
@@ -25,8 +25,8 @@ from dimse.commands import (
     Value,
 )
 from dimse.errors import AssociationFailure, Refused
-from dimse.items import AsyncWindow, ContextAnswer, RoleSelection, UserInformation
-from dimse.negotiation import AcceptedContext, ContextPolicy, answer_all
+from dimse.items import AsyncWindow, ContextAnswer, ExtendedNegotiation, RoleSelection, UserInformation
+from dimse.negotiation import AcceptedContext, ContextPolicy, Negotiator, answer_all, relational_classes
 from dimse.pdu import AssociateAccept, AssociateReject, AssociateRequest, encode_reject
 from dimse.status import PROCESSING_FAILURE
 from dimse.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -46,12 +46,22 @@ class Stopped(AssociationFailure):
     """The server is going down."""
 
 
+class Ended(AssociationFailure):
+    """The peer ended the association while an operation of its own was under way; `how` as told to the acceptor."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"{how} during an operation")
+        self.how = how
+
+
 @dataclass(frozen=True, slots=True)
 class PeerAddress:
     """Where a connection comes from."""
 
     host: str
     port: int
+    #: DER of the certificate it showed; None without TLS or without certificate.
+    certificate: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,10 @@ class AssociationInfo:
     peer: PeerAddress
     request: AssociateRequest
     contexts: Mapping[int, AcceptedContext]
+    #: DER of the certificate the peer showed; None without TLS or without certificate.
+    certificate: bytes | None = None
+    #: SOP classes for which relational queries were agreed on.
+    relational: frozenset[str] = frozenset()
 
     @property
     def calling_aet(self) -> str:
@@ -102,11 +116,17 @@ class AssociationInfo:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Accept an association. `contexts` None: the server's policy answers. `called_aet` is only an echo."""
+    """Accept an association.
+
+    `policy` takes the place of the server's policy for this association; what it would answer to contexts, role
+    selection and extended negotiation is overruled by `contexts`, `roles` and `extended` unless they are None.
+    """
 
     contexts: tuple[ContextAnswer, ...] | None = None
-    roles: tuple[RoleSelection, ...] = ()
+    roles: tuple[RoleSelection, ...] | None = None
     user_identity_response: bytes | None = None
+    policy: ContextPolicy | None = None
+    extended: tuple[ExtendedNegotiation, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +205,30 @@ def read_store(command: Command) -> StoreRequest:
 
 def build_accept(request: AssociateRequest, decision: Accept, policy: ContextPolicy, max_pdu: int) -> AssociateAccept:
     """A-ASSOCIATE-AC for a decision. One operation at a time is granted where a window was asked for."""
+    policy = decision.policy or policy
     contexts = decision.contexts if decision.contexts is not None else answer_all(request, policy)
+    roles, extended = decision.roles, decision.extended
+    if isinstance(policy, Negotiator):
+        roles = policy.roles(request) if roles is None else roles
+        extended = policy.extended(request) if extended is None else extended
     user = UserInformation(
         max_length=max_pdu,
         implementation_class_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version=IMPLEMENTATION_VERSION,
         async_window=AsyncWindow(1, 1) if request.user.async_window is not None else None,
-        roles=decision.roles,
+        roles=roles or (),
+        extended=extended or (),
         user_identity_response=decision.user_identity_response,
     )
     return AssociateAccept(called_aet=request.called_aet, calling_aet=request.calling_aet, contexts=contexts, user=user)
+
+
+def association_info(core: Association, peer: PeerAddress, certificate: bytes | None = None) -> AssociationInfo:
+    """What an acceptor is told about an association that `core` has just accepted."""
+    request, accept = core.request_pdu, core.accept_pdu
+    assert request is not None  # it was accepted
+    assert accept is not None
+    return AssociationInfo(uuid4(), peer, request, core.contexts, certificate, relational_classes(request, accept))
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@
     |  |- ConnectFailed             no TCP connection
     |  |- ConnectionLost            the TCP connection ended without release or abort
     |  |- TimedOut                  the peer was silent or too slow
+    |  |- TlsError                  no secure connection: kind, cause and remedy
     |  '- ContextNotAccepted        no accepted presentation context for what is to be sent
     '- Refused                      raised by a sink or an acceptor: answer this status, drain the rest
 """
@@ -110,6 +111,21 @@ class ConnectionLost(AssociationFailure):
 
 class TimedOut(AssociationFailure):
     """The peer was silent for too long, or too slow."""
+
+
+class TlsError(AssociationFailure):
+    """No secure connection: our own files, the peer's certificate or the handshake. Nothing was sent in plain.
+
+    `kind` is a short word for programs (`dimse.tls.KINDS`), `cause` and `remedy` are for people. `permanent`: trying
+    again alone will not help.
+    """
+
+    def __init__(self, kind: str, cause: str, remedy: str, *, permanent: bool = True) -> None:
+        super().__init__(f"{cause} ({remedy})")
+        self.kind = kind
+        self.cause = cause
+        self.remedy = remedy
+        self.permanent = permanent
 
 
 class ContextNotAccepted(AssociationFailure):

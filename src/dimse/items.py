@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dimse.errors import RemoteProtocolError
 
@@ -101,7 +101,8 @@ class UserInformation:
     extended: tuple[ExtendedNegotiation, ...] = ()
     common_extended: tuple[CommonExtendedNegotiation, ...] = ()
     user_identity: UserIdentity | None = None
-    user_identity_response: bytes | None = None
+    #: May be a ticket: not shown.
+    user_identity_response: bytes | None = field(default=None, repr=False)
     unknown: tuple[tuple[int, bytes], ...] = ()
 
 

@@ -91,3 +91,12 @@ def _pack_long(batch: list[Buffer], context_id: int, data: Sequence[memoryview],
                 batch, queued = [], 0
     if batch:
         yield batch
+
+
+def rest_of(batch: Sequence[Buffer], sent: int) -> list[Buffer]:
+    """What is left of a batch after `sent` bytes."""
+    for number, piece in enumerate(batch):
+        if sent < len(piece):
+            return [memoryview(piece)[sent:], *batch[number + 1 :]]
+        sent -= len(piece)
+    return []

@@ -9,15 +9,60 @@ wins, without a list the first that was proposed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
 from dimse.errors import LocalProtocolError, RemoteProtocolError
-from dimse.items import MAX_CONTEXTS, ContextAnswer, ProposedContext, RoleSelection
+from dimse.items import MAX_CONTEXTS, ContextAnswer, ExtendedNegotiation, ProposedContext, RoleSelection
 from dimse.pdu import APPLICATION_CONTEXT, AssociateAccept, AssociateReject, AssociateRequest
-from dimse.uids import IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION, is_uid, kind_of
+from dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION, is_uid, kind_of
 
 ACCEPTED, USER_REFUSED, NO_REASON, ABSTRACT_UNKNOWN, TRANSFER_UNKNOWN = range(5)
+
+PATIENT_ROOT_FIND, PATIENT_ROOT_MOVE, PATIENT_ROOT_GET = (f"1.2.840.10008.5.1.4.1.2.1.{n}" for n in (1, 2, 3))
+STUDY_ROOT_FIND, STUDY_ROOT_MOVE, STUDY_ROOT_GET = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3))
+WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
+#: The one instance that requests of storage commitment are about (PS3.4 J.3.5).
+STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
+_STORAGE_SERVICE = "1.2.840.10008.4.2"
+#: Syntaxes of identifiers: nothing compressed or big-endian is spoken there.
+_IDENTIFIER_SYNTAXES = frozenset({IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN})
+
+
+class Service(StrEnum):
+    """What a SOP class is for, as far as it is offered here."""
+
+    VERIFICATION = "verification"
+    STORAGE = "storage"
+    FIND = "find"
+    GET = "get"
+    MOVE = "move"
+    WORKLIST = "worklist"
+    COMMITMENT = "commitment"
+
+
+_SERVICES = {
+    VERIFICATION: Service.VERIFICATION,
+    PATIENT_ROOT_FIND: Service.FIND,
+    PATIENT_ROOT_MOVE: Service.MOVE,
+    PATIENT_ROOT_GET: Service.GET,
+    STUDY_ROOT_FIND: Service.FIND,
+    STUDY_ROOT_MOVE: Service.MOVE,
+    STUDY_ROOT_GET: Service.GET,
+    WORKLIST_FIND: Service.WORKLIST,
+    STORAGE_COMMITMENT: Service.COMMITMENT,
+}
+
+
+def service_of(sop_class_uid: str) -> Service | None:
+    """The service of a SOP class; storage for unknown ones (private images), None for what is known but not
+    offered."""
+    found = _SERVICES.get(sop_class_uid)
+    if found is None and kind_of(sop_class_uid) in {"storage", ""}:
+        return Service.STORAGE
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +127,149 @@ class AcceptAsProposed:
         return is_uid(uid) and (not self._only or uid in self._only)
 
 
+@runtime_checkable
+class Negotiator(Protocol):
+    """A policy that also answers role selection and extended negotiation."""
+
+    def roles(self, request: AssociateRequest) -> tuple[RoleSelection, ...]:
+        """Granted roles (PS3.7 D.3.3.4), at most what was asked for."""
+        ...
+
+    def extended(self, request: AssociateRequest) -> tuple[ExtendedNegotiation, ...]:
+        """Answers to SOP class extended negotiation (PS3.7 D.3.3.5)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptServices:
+    """Verification and the services named here; anything else is refused (result 3).
+
+    `retrieve` offers C-GET and C-MOVE. `relational` agrees to relational queries (PS3.4 C.5.1.1.1). `also` are
+    further SOP classes that are offered with identifiers, for example modality performed procedure step.
+    Storage syntaxes: `preference` and `only` as in `AcceptAsProposed`. Roles: with `retrieve` the requestor may
+    be provider of storage classes (C-GET), with `commitment` of storage commitment (reports, PS3.4 J.3.3).
+    """
+
+    find: bool = False
+    retrieve: bool = False
+    commitment: bool = False
+    worklist: bool = False
+    storage: bool = True
+    relational: bool = False
+    preference: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    def offers(self, sop_class_uid: str) -> bool:
+        """True when the service of a SOP class is offered."""
+        if sop_class_uid in self.also:
+            return True
+        service = service_of(sop_class_uid)
+        offered = {
+            Service.VERIFICATION: True,
+            Service.STORAGE: self.storage or self.retrieve,
+            Service.FIND: self.find,
+            Service.GET: self.retrieve,
+            Service.MOVE: self.retrieve,
+            Service.WORKLIST: self.worklist,
+            Service.COMMITMENT: self.commitment,
+        }
+        return service is not None and offered[service]
+
+    def answer(self, context: ProposedContext) -> ContextAnswer:
+        """Accept what is offered; identifiers in the first little-endian syntax that was proposed."""
+        abstract = context.abstract_syntax
+        if not self.offers(abstract):
+            return ContextAnswer(context.context_id, ABSTRACT_UNKNOWN, context.transfer_syntaxes[0])
+        if abstract not in self.also and service_of(abstract) in {Service.VERIFICATION, Service.STORAGE}:
+            return AcceptAsProposed(self.preference, only=self.only).answer(context)
+        for syntax in context.transfer_syntaxes:
+            if syntax in _IDENTIFIER_SYNTAXES:
+                return ContextAnswer(context.context_id, ACCEPTED, syntax)
+        return ContextAnswer(context.context_id, TRANSFER_UNKNOWN, context.transfer_syntaxes[0])
+
+    def useless(self, request: AssociateRequest, sop_class_uid: str) -> bool:
+        """True for a storage class that this requestor could neither store here nor fetch from here."""
+        if self.storage or sop_class_uid in self.also or service_of(sop_class_uid) is not Service.STORAGE:
+            return False
+        return not any(role.scp and role.sop_class_uid == sop_class_uid for role in request.user.roles)
+
+    def roles(self, request: AssociateRequest) -> tuple[RoleSelection, ...]:
+        """Of the roles asked for, those that fit the services."""
+        granted = []
+        for asked in request.user.roles:
+            service = service_of(asked.sop_class_uid)
+            reverse = (service is Service.STORAGE and self.retrieve) or (service is Service.COMMITMENT and self.commitment)
+            forward = self.storage if service is Service.STORAGE else self.offers(asked.sop_class_uid)
+            granted.append(RoleSelection(asked.sop_class_uid, asked.scu and forward, asked.scp and reverse))
+        return tuple(granted)
+
+    def extended(self, request: AssociateRequest) -> tuple[ExtendedNegotiation, ...]:
+        """Query and retrieve: relational or not; the other options are not supported, so they are zero."""
+        return tuple(
+            ExtendedNegotiation(item.sop_class_uid, bytes((self.relational and item.information[0] == 1,)) + bytes(more))
+            for item in request.user.extended
+            if item.information
+            and service_of(item.sop_class_uid) in {Service.FIND, Service.GET, Service.MOVE}
+            and self.offers(item.sop_class_uid)
+            and (more := min(len(item.information), 16) - 1) >= 0
+        )
+
+
+def policy_for(acceptor: object) -> ContextPolicy:
+    """Every service that an acceptor has methods for: `find`, `get` or `move`, `normalised`."""
+    return AcceptServices(
+        find=hasattr(acceptor, "find"),
+        retrieve=hasattr(acceptor, "get") or hasattr(acceptor, "move"),
+        commitment=hasattr(acceptor, "normalised"),
+    )
+
+
 def answer_all(request: AssociateRequest, policy: ContextPolicy) -> tuple[ContextAnswer, ...]:
-    """The policy's answer to every proposed context, in order."""
-    return tuple(policy.answer(context) for context in request.contexts)
+    """The policy's answer to every proposed context, in order.
+
+    A SOP class that the registry does not know is judged by the class or service that common extended
+    negotiation names for it (PS3.7 D.3.3.6).
+    """
+    known = {
+        item.sop_class_uid: _stand_in(item.service_class_uid, item.related_general_uids)
+        for item in request.user.common_extended
+        if kind_of(item.sop_class_uid) == ""
+    }
+    fetched = {role.sop_class_uid for role in request.user.roles if role.scp}
+    answers = []
+    for proposed in request.contexts:
+        context = _for_fetching(proposed) if proposed.abstract_syntax in fetched else proposed
+        stand_in = known.get(context.abstract_syntax, "")
+        judged = replace(context, abstract_syntax=stand_in) if stand_in and is_uid(context.abstract_syntax) else context
+        answer = policy.answer(judged)
+        if isinstance(policy, AcceptServices) and policy.useless(request, context.abstract_syntax):
+            answer = replace(answer, result=ABSTRACT_UNKNOWN)
+        answers.append(answer)
+    return tuple(answers)
+
+
+def _for_fetching(context: ProposedContext) -> ProposedContext:
+    """What a requestor wants to get (C-GET) is best had as most archives hold it: explicit VR before implicit."""
+    ranked = sorted(context.transfer_syntaxes, key=lambda uid: uid == IMPLICIT_VR_LITTLE_ENDIAN)
+    return replace(context, transfer_syntaxes=tuple(ranked))
+
+
+def _stand_in(service_class_uid: str, related: Sequence[str]) -> str:
+    """A known SOP class to judge an unknown one by; empty when nothing is known. A service other than storage
+    stands for itself: as no SOP class, it is refused."""
+    general = next((uid for uid in related if kind_of(uid) in {"storage", "class", "meta"}), "")
+    if general or service_class_uid == _STORAGE_SERVICE or not kind_of(service_class_uid):
+        return general
+    return service_class_uid
+
+
+def relational_classes(request: AssociateRequest, accept: AssociateAccept) -> frozenset[str]:
+    """SOP classes for which both sides agreed on relational queries or retrievals (PS3.4 C.5.1.1.1)."""
+    asked = {item.sop_class_uid for item in request.user.extended if item.information[:1] == b"\x01"}
+    return frozenset(
+        item.sop_class_uid for item in accept.user.extended if item.information[:1] == b"\x01" and item.sop_class_uid in asked
+    )
 
 
 def judge(request: AssociateRequest) -> AssociateReject | None:

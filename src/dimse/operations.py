@@ -6,7 +6,7 @@ Identifiers and other data sets are bytes in the transfer syntax of their contex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -135,7 +135,13 @@ class NormalisedRequest:
 
 @dataclass(frozen=True, slots=True)
 class NormalisedAnswer:
-    """The answer to an N- request; `sop_instance_uid` replaces that of the request (N-CREATE)."""
+    """The answer to an N- request; `sop_instance_uid` replaces that of the request (N-CREATE).
+
+    `reports`, of an acceptor's answer: called once the answer is sent; a generator (in asyncio an asynchronous
+    one) of N-EVENT-REPORT requests that follow on the same association (PS3.4 J.3.3), message ids are given by
+    the engine. It receives each `NormalisedAnswer`; when the association ends first, the `DimseError` is
+    thrown in at its `yield`, so that the report can go out on an association of our own.
+    """
 
     status: int = SUCCESS
     comment: str = ""
@@ -143,8 +149,10 @@ class NormalisedAnswer:
     sop_instance_uid: str = ""
     type_id: int | None = None
     offending: tuple[int, ...] = field(default=())
+    reports: Callable[[], Generator[NormalisedRequest, NormalisedAnswer, None]] | Callable[[], AsyncReports] | None = None
 
 
 #: Extended negotiation of query and retrieve (PS3.4 C.5.1.1): byte 0 relational queries, 1 combined date and time,
 #: 2 fuzzy names, 3 time zone adjustment.
 QueryOptions = Mapping[str, bytes]
+AsyncReports = AsyncGenerator[NormalisedRequest, NormalisedAnswer]

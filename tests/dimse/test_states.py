@@ -1,10 +1,32 @@
-"""The state table: every state against everything that can happen, in both roles."""
+"""The state table, as data and as behaviour: every state against everything that can happen, in both roles."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from dimse.acceptance import Accept, build_accept
+from dimse.association import Association
+from dimse.commands import AFFECTED_CLASS, MESSAGE_ID, Command, CommandField
+from dimse.errors import LocalProtocolError, RemoteProtocolError
+from dimse.events import (
+    Aborted,
+    AssociationAccepted,
+    AssociationRejectedEvent,
+    AssociationRequested,
+    CommandReceived,
+    ConnectionEnded,
+    Event,
+    ReleaseConfirmed,
+    ReleaseRequested,
+)
+from dimse.negotiation import AcceptAsProposed
+from dimse.pdu import RELEASE_REPLY_BYTES, RELEASE_REQUEST_BYTES, Abort, AssociateReject, encode_abort, encode_reject
+from dimse.requesting import build_request
 from dimse.states import TABLE, Action, Happening, Role, State, after_collision
+from dimse.uids import VERIFICATION
+from tests.dimse.pair import CONTEXTS, Pair, events_of
 
 LOCAL = {
     Happening.ASK_ASSOCIATION,
@@ -120,3 +142,191 @@ def test_everything_from_the_network_has_a_cell(state: State) -> None:
     for happening in Happening:
         if happening not in LOCAL and happening is not Happening.TIMER_EXPIRED:
             assert (state, happening) in TABLE
+
+
+# --- the same table as behaviour of `Association` ---
+
+ECHO = Command(CommandField.C_ECHO_RQ, {AFFECTED_CLASS: VERIFICATION, MESSAGE_ID: 1})
+ASKED = build_request("GANTRY", "TESTER", CONTEXTS, 16384)
+REQUEST = Association(Role.REQUESTOR).request(ASKED)
+REJECT = AssociateReject(1, 1, 7)
+
+
+def _accept_pdu() -> bytes:
+    acceptor = Association(Role.ACCEPTOR)
+    events_of(acceptor, [REQUEST])
+    return acceptor.accept(build_accept(ASKED, Accept(), AcceptAsProposed(), 16384))
+
+
+#: What the network brings for each event.
+WIRE = {
+    Happening.ACCEPT_PDU: _accept_pdu(),
+    Happening.REJECT_PDU: encode_reject(REJECT),
+    Happening.REQUEST_PDU: REQUEST,
+    Happening.DATA_PDU: Pair().requestor.send_command(1, ECHO),
+    Happening.RELEASE_PDU: RELEASE_REQUEST_BYTES,
+    Happening.RELEASE_REPLY_PDU: RELEASE_REPLY_BYTES,
+    Happening.ABORT_PDU: encode_abort(Abort(0, 0)),
+    Happening.INVALID_PDU: b"\x09\0\0\0\0\4abcd",
+}
+#: What our program calls for each event, and the type of PDU that goes out then.
+CALLS: dict[Happening, Callable[[Association], bytes]] = {
+    Happening.ASK_ASSOCIATION: lambda core: core.request(ASKED),
+    Happening.ACCEPT: lambda core: core.accept(build_accept(ASKED, Accept(), AcceptAsProposed(), 16384)),
+    Happening.REJECT: lambda core: core.reject(REJECT),
+    Happening.SEND_DATA: lambda core: core.send_command(1, ECHO),
+    Happening.ASK_RELEASE: lambda core: core.ask_release(),
+    Happening.REPLY_RELEASE: lambda core: core.reply_release(),
+}
+SENT = {
+    **dict.fromkeys(("AE-1", "AE-2"), 1),
+    "AE-7": 2,
+    "AE-8": 3,
+    **dict.fromkeys(("DT-1", "AR-7"), 4),
+    "AR-1": 5,
+    **dict.fromkeys(("AR-4", "AR-9"), 6),
+}
+#: What our program hears.
+TOLD: dict[str, type[Event] | Event] = {
+    "AE-3": AssociationAccepted,
+    "AE-4": AssociationRejectedEvent(REJECT),
+    "AE-6": AssociationRequested,
+    "DT-2": CommandReceived,
+    "AR-6": CommandReceived,
+    "AR-2": ReleaseRequested(),
+    "AR-8": ReleaseRequested(collision=True),
+    "AR-3": ReleaseConfirmed(),
+    "AR-10": ReleaseConfirmed(collision=True),
+    "AA-3": Aborted(0, 0),
+    "AA-2": Aborted(0, 0),
+}
+
+
+def _requestor(number: int) -> Association:
+    """A requestor in a state, brought there by what leads there."""
+    core = Association(Role.REQUESTOR)
+    if number == 1:
+        return core
+    if number == 5:
+        core.request(ASKED)
+        return core
+    core = Pair().requestor
+    if number in {7, 9, 11}:
+        core.ask_release()
+    if number in {8, 9, 11}:
+        events_of(core, [RELEASE_REQUEST_BYTES])
+    if number == 11:
+        core.reply_release()
+    if number == 13:
+        core.abort()
+    return core
+
+
+def _acceptor(number: int) -> Association:
+    core = Association(Role.ACCEPTOR)
+    if number == 3:
+        events_of(core, [REQUEST])
+    if number <= 3:
+        return core
+    core = Pair().acceptor
+    if number in {7, 10, 12}:
+        core.ask_release()
+    if number in {8, 10, 12}:
+        events_of(core, [RELEASE_REQUEST_BYTES])
+    if number == 12:
+        events_of(core, [RELEASE_REPLY_BYTES])
+    if number == 13:
+        core.abort()
+    return core
+
+
+#: Sta4 is passed inside `request`: opening the connection is the driver's business.
+REACHED = {Role.REQUESTOR: (1, 5, 6, 7, 8, 9, 11, 13), Role.ACCEPTOR: (2, 3, 6, 7, 8, 10, 12, 13)}
+PLACES = [(role, number) for role, numbers in REACHED.items() for number in numbers]
+places = pytest.mark.parametrize(("role", "number"), PLACES, ids=[f"{role.name.lower()}-Sta{n}" for role, n in PLACES])
+
+
+def reach(role: Role, number: int) -> Association:
+    core = _requestor(number) if role is Role.REQUESTOR else _acceptor(number)
+    assert core.state == State(number)
+    assert core.role is role
+    assert core.artim_runs == (number in {2, 13})
+    assert core.owes_release_reply == (number in {8, 9, 12})
+    return core
+
+
+def expected(role: Role, happening: Happening, number: int) -> tuple[str, State] | None:
+    cell = STANDARD[int(happening)].get(number)
+    if cell is None:
+        return None
+    if cell[0] == "AR-8":
+        return cell[0], after_collision(role)
+    if cell[0] == "AE-1":
+        return cell[0], State.AWAITING_ANSWER  # `request` does AE-1 and AE-2
+    return cell[0], State(cell[1])
+
+
+@places
+@pytest.mark.parametrize("happening", WIRE)
+def test_what_the_network_brings(role: Role, number: int, happening: Happening) -> None:
+    core = reach(role, number)
+    cell = expected(role, happening, number)
+    if number in {1, 13}:
+        # AA-6; for AA-7 and AA-2 as well: the driver is closing already, a second A-ABORT would reach nobody.
+        assert events_of(core, [WIRE[happening]]) == []
+        assert core.state == State(number)
+        return
+    assert cell is not None
+    action, after = cell
+    if action in {"AA-1", "AA-8"}:
+        with pytest.raises(RemoteProtocolError) as caught:
+            events_of(core, [WIRE[happening]])
+        reason = (1 if happening is Happening.INVALID_PDU else 2) if action == "AA-8" else 0
+        assert caught.value.reply == encode_abort(Abort(2 if action == "AA-8" else 0, reason))
+        assert core.artim_runs
+    else:
+        (event,) = events_of(core, [WIRE[happening]])
+        told = TOLD[action]
+        assert isinstance(event, told) if isinstance(told, type) else event == told
+    assert core.state is after
+
+
+@places
+@pytest.mark.parametrize("happening", CALLS)
+def test_what_our_program_asks_for(role: Role, number: int, happening: Happening) -> None:
+    core = reach(role, number)
+    cell = expected(role, happening, number)
+    if cell is None:
+        with pytest.raises(LocalProtocolError):
+            CALLS[happening](core)
+        assert core.state == State(number)
+        return
+    assert CALLS[happening](core)[0] == SENT[cell[0]]
+    assert core.state is cell[1]
+
+
+@places
+def test_our_abort(role: Role, number: int) -> None:
+    core = reach(role, number)
+    cell = expected(role, Happening.ABORT, number)
+    assert core.abort(2, 6) == (encode_abort(Abort(2, 6)) if cell == ("AA-1", State.AWAITING_CLOSE) else b"")
+    assert core.state is State.AWAITING_CLOSE
+    assert core.abort() == b""
+
+
+@places
+def test_the_connection_ends(role: Role, number: int) -> None:
+    core = reach(role, number)
+    assert core.connection_ended() == ConnectionEnded(clean=number in {1, 13})
+    assert core.state is State.IDLE
+
+
+@places
+def test_the_timer_runs_out(role: Role, number: int) -> None:
+    core = reach(role, number)
+    core.timer_expired()
+    assert core.state is (State.IDLE if number in {2, 13} else State(number))
+
+
+def test_every_state_is_reached() -> None:
+    assert {number for numbers in REACHED.values() for number in numbers} == set(map(int, State)) - {4}

@@ -1,31 +1,32 @@
-"""A requestor for asyncio: C-ECHO and C-STORE, one operation at a time."""
+"""A requestor for asyncio. Many tasks may use one association: as many requests as the peer's window allows are
+in flight, the others wait for their turn."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from dimse.aio.acceptor import settle
+from dimse.aio.exchange import Exchange
+from dimse.aio.opening import open_wire, wire_over
+from dimse.aio.operation import Incoming, Operation, Question, Store
 from dimse.aio.wire import Wire
+from dimse.answering import Answers, final_of
+from dimse.asking import encode_normalised, encode_query, read_normalised_answer
 from dimse.association import Association
-from dimse.commands import RESPONDED_ID, STATUS, Command, CommandField
-from dimse.errors import (
-    AssociationFailure,
-    ConnectFailed,
-    ConnectionLost,
-    ContextNotAccepted,
-    LocalProtocolError,
-    RemoteProtocolError,
-    TimedOut,
-)
+from dimse.commands import STATUS, Command, CommandField
+from dimse.errors import AssociationFailure, ConnectFailed, ContextNotAccepted
+from dimse.items import AsyncWindow, CommonExtendedNegotiation, ExtendedNegotiation, UserIdentity
 from dimse.negotiation import ContextProposal
+from dimse.operations import MEDIUM, NormalisedAnswer, NormalisedRequest
 from dimse.pdu import AssociateRequest
 from dimse.requesting import (
     Bytes,
-    Listener,
     StoreResult,
     accepted_map,
     as_views,
@@ -34,14 +35,12 @@ from dimse.requesting import (
     encode_store,
     store_result,
 )
-from dimse.states import Role
 from dimse.uids import VERIFICATION
 
 _RECEIVE_BUFFER = 65536
-_GOODBYE_SECONDS = 0.2
 
 
-async def connect(
+async def connect(  # noqa: PLR0913  # the one place where an association is described
     host: str,
     port: int,
     *,
@@ -51,49 +50,41 @@ async def connect(
     max_pdu: int = 131072,
     connect_timeout: float = 10.0,
     response_timeout: float = 60.0,
+    user_identity: UserIdentity | None = None,
+    extended: Sequence[ExtendedNegotiation | CommonExtendedNegotiation] = (),
+    tls: ssl.SSLContext | None = None,
+    window: int = 1,
 ) -> ClientAssociation:
-    """Open an association. Times in seconds; raises as `dimse.blocking.connect`."""
-    request = build_request(called_aet, calling_aet, contexts, max_pdu)
-    loop = asyncio.get_running_loop()
+    """Open an association. Times in seconds; raises as `dimse.blocking.connect`.
+
+    With `tls` (`dimse.tls.client_context`) over TLS only. `window` asks for so many operations in flight (PS3.7
+    D.3.3.3); what the peer grants is `ClientAssociation.window`.
+    """
+    request = build_request(called_aet, calling_aet, contexts, max_pdu, user_identity, extended)
+    if window > 1:
+        request = replace(request, user=replace(request.user, async_window=AsyncWindow(window, 1)))
+    wire = await open_wire(host, port, tls, connect_timeout, _RECEIVE_BUFFER)
+    return await _negotiated(wire, request, response_timeout)
+
+
+async def connect_over(
+    sock: socket.socket,
+    request: AssociateRequest,
+    *,
+    response_timeout: float = 60.0,
+    tls: ssl.SSLContext | None = None,
+    host: str = "",
+) -> ClientAssociation:
+    """The same over a socket that is connected, with a request of one's own. Takes the socket over. `host` is the
+    name that the certificate has to bear."""
     try:
-        async with asyncio.timeout(connect_timeout):
-            sock = await _open(loop, host, port)
-    except TimeoutError:
-        raise ConnectFailed(f"no connection to {host}:{port} in {connect_timeout:g} s") from None
+        wire = await wire_over(sock, tls, host, response_timeout, _RECEIVE_BUFFER)
     except OSError as error:
-        raise ConnectFailed(f"no connection to {host}:{port}: {error.strerror or error}") from None
-    return await connect_over(sock, request, response_timeout=response_timeout)
+        raise ConnectFailed(f"no connection: {error.strerror or error}") from None
+    return await _negotiated(wire, request, response_timeout)
 
 
-async def _open(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
-    """The first address that answers."""
-    last: OSError | None = None
-    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, protocol)
-        sock.setblocking(False)
-        try:
-            await loop.sock_connect(sock, address)
-        except OSError as error:
-            last = error
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise last or OSError(f"{host} has no address")
-
-
-async def connect_over(sock: socket.socket, request: AssociateRequest, *, response_timeout: float = 60.0) -> ClientAssociation:
-    """The same over a socket that is connected, with a request of one's own. Takes the socket over."""
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    wire = Wire(sock, _RECEIVE_BUFFER, quick_ack=True)
-    try:
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: wire, sock)
-    except BaseException:
-        sock.close()
-        raise
+async def _negotiated(wire: Wire, request: AssociateRequest, response_timeout: float) -> ClientAssociation:
     association = ClientAssociation(wire, request, response_timeout)
     try:
         await association.negotiate()
@@ -104,17 +95,16 @@ async def connect_over(sock: socket.socket, request: AssociateRequest, *, respon
 
 
 class ClientAssociation:
-    """An association as requestor. One operation at a time. Made by `connect`."""
+    """An association as requestor, made by `connect`; its methods may be called by many tasks of one event loop.
+
+    Cancelling a task while its message is being sent closes the connection (half a message cannot be taken back);
+    later, the answer is thrown away and the association goes on.
+    """
 
     def __init__(self, wire: Wire, request: AssociateRequest, response_timeout: float) -> None:
-        self._wire = wire
         self._request = request
-        self._timeout = response_timeout
-        self._core = Association(Role.REQUESTOR, max_pdu=request.user.max_length)
-        self._listener = Listener(self._core)
+        self._exchange = Exchange(wire, request, response_timeout)
         self._accepted: dict[tuple[str, str], int] = {}
-        self._message_id = 0
-        self._closed = False
 
     @property
     def accepted(self) -> Mapping[tuple[str, str], int]:
@@ -124,24 +114,38 @@ class ClientAssociation:
     @property
     def core(self) -> Association:
         """The protocol core: what was negotiated."""
-        return self._core
+        return self._exchange.core
+
+    @property
+    def window(self) -> int:
+        """How many requests may be in flight."""
+        return self._exchange.window
+
+    @property
+    def usable(self) -> bool:
+        """True while nothing is known that speaks against another request."""
+        return self._exchange.usable
+
+    @property
+    def busy(self) -> bool:
+        """True while a request waits for its answer."""
+        return bool(self._exchange.questions)
+
+    @property
+    def certificate(self) -> bytes | None:
+        """DER of the certificate of the peer; None without TLS."""
+        return self._exchange.certificate
 
     async def negotiate(self) -> None:
         """Ask for the association and wait for the answer; `connect` has done this."""
-        await self._send(self._core.request(self._request))
-        async with self._deadline():
-            while self._core.accept_pdu is None:
-                await self._receive()
-        self._accepted = accepted_map(self._core.contexts)
+        await self._exchange.negotiate(self._request)
+        self._accepted = accepted_map(self.core.contexts)
 
     async def echo(self) -> int:
         """C-ECHO; the status of the answer (0 is success)."""
-        context_id = next((n for (abstract, _), n in self._accepted.items() if abstract == VERIFICATION), None)
-        if context_id is None:
-            raise ContextNotAccepted("verification was not accepted")
-        message_id = self._next_id()
-        await self._send(self._core.send_command(context_id, encode_echo(message_id)))
-        return (await self._answer(message_id, CommandField.C_ECHO_RSP)).number(STATUS)
+        question = Question(CommandField.C_ECHO_RSP, 0, self._context(VERIFICATION))
+        command, _ = await self._exchange.ask(question, encode_echo)
+        return command.number(STATUS)
 
     async def store(
         self,
@@ -157,39 +161,79 @@ class ClientAssociation:
         context_id = self._accepted.get((sop_class_uid, transfer_syntax_uid))
         if context_id is None:
             raise ContextNotAccepted(f"{sop_class_uid} in {transfer_syntax_uid} was not accepted")
-        message_id = self._next_id()
-        command = encode_store(message_id, sop_class_uid, sop_instance_uid, priority, move_originator)
-        for batch in self._core.send_message(context_id, command, as_views(data)):
-            await self._send(batch)
-            if (view := self._wire.look()) is not None:
-                await self._take(view)
-        return store_result(await self._answer(message_id, CommandField.C_STORE_RSP))
+        question = Question(CommandField.C_STORE_RSP, 0, context_id)
+
+        def command(message_id: int) -> bytes:
+            return encode_store(message_id, sop_class_uid, sop_instance_uid, priority, move_originator)
+
+        answer, _ = await self._exchange.ask(question, command, as_views(data))
+        return store_result(answer, sop_instance_uid)
+
+    def syntax_of(self, sop_class_uid: str) -> str:
+        """The transfer syntax in which identifiers of `find`, `get`, `move` and data of `normalised` have to be.
+        `ContextNotAccepted`."""
+        return self.core.contexts[self._context(sop_class_uid)].transfer_syntax
+
+    def find(self, identifier: bytes, *, sop_class_uid: str, priority: int = MEDIUM) -> Operation:
+        """C-FIND. Iterate: each `Progress` holds an identifier. `ContextNotAccepted` leaves all as it was."""
+        return self._operation(CommandField.C_FIND_RQ, identifier, sop_class_uid, priority)
+
+    def get(self, identifier: bytes, *, sop_class_uid: str, store: Store, priority: int = MEDIUM) -> Operation:
+        """C-GET. `store` is called for each instance while the operation is iterated; its sinks hold the peer
+        back as long as they take. The storage contexts must have been proposed with `scp=True`."""
+        incoming = Incoming(self.core, store)
+        return self._operation(CommandField.C_GET_RQ, identifier, sop_class_uid, priority, incoming=incoming)
+
+    def move(self, identifier: bytes, *, sop_class_uid: str, destination: str, priority: int = MEDIUM) -> Operation:
+        """C-MOVE to the AE title `destination`, as the peer knows it."""
+        return self._operation(CommandField.C_MOVE_RQ, identifier, sop_class_uid, priority, destination)
+
+    async def normalised(self, request: NormalisedRequest) -> NormalisedAnswer:
+        """An N- request and its answer. The message id is given here; without `transfer_syntax_uid`, the first
+        context of the SOP class is taken."""
+        sop_class = request.sop_class_uid
+        context_id = self._accepted.get((sop_class, request.transfer_syntax_uid)) or self._context(sop_class)
+        response = CommandField(encode_normalised(request, 0).field | 0x8000)
+        self._exchange.listener.takes_reports = True
+        data = [memoryview(request.data)] if request.data else []
+        question = Question(response, 0, context_id)
+        return read_normalised_answer(
+            *await self._exchange.ask(question, lambda number: encode_normalised(request, number), data)
+        )
+
+    async def await_report(
+        self, seconds: float, answer: Callable[[NormalisedRequest], Awaitable[NormalisedAnswer] | NormalisedAnswer]
+    ) -> NormalisedRequest | None:
+        """Wait for an N-EVENT-REPORT of the peer on this association and answer it. None when none came.
+
+        Raises as `dimse.blocking.ClientAssociation.await_report`.
+        """
+        asked = await self._exchange.next_report(seconds)
+        if asked is None:
+            return None
+        request = asked.normalised()
+        answers = Answers(self.core, asked)
+        try:
+            said = await settle(answer(request))
+        except Exception as error:
+            final = final_of(error)
+            await self._exchange.send(answers.normalised(NormalisedAnswer(final.status, final.comment)))
+            raise
+        await self._exchange.send(answers.normalised(said))
+        return request
 
     async def release(self) -> None:
-        """End the association in order and close. Raises when the peer does not confirm."""
-        if self._closed:
-            return
-        try:
-            await self._send(self._core.ask_release())
-            async with self._deadline():
-                while not self._listener.released:
-                    await self._receive()
-        finally:
-            self.close()
+        """End the association in order and close; abort it when an operation is still under way. Raises when
+        the peer does not confirm."""
+        await self._exchange.release()
 
     async def abort(self) -> None:
         """Abort and close. Never raises."""
-        if self._closed:
-            return
-        self._closed = True
-        with suppress(AssociationFailure, OSError):
-            await self._wire.write(self._core.abort(), _GOODBYE_SECONDS)
-        await self._wire.close(_GOODBYE_SECONDS)
+        await self._exchange.abort()
 
     def close(self) -> None:
         """Close the connection without a word."""
-        self._closed = True
-        self._wire.abort()
+        self._exchange.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -202,71 +246,27 @@ class ClientAssociation:
         with suppress(AssociationFailure):
             await self.release()
 
-    @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._timeout):
-                yield
-        except TimeoutError:
-            await self.abort()
-            raise TimedOut(f"no answer in {self._timeout:g} s") from None
+    def _context(self, abstract_syntax: str) -> int:
+        for (abstract, _), context_id in self._accepted.items():
+            if abstract == abstract_syntax:
+                return context_id
+        raise ContextNotAccepted(f"{abstract_syntax} was not accepted")
 
-    def _next_id(self) -> int:
-        if self._closed:
-            raise LocalProtocolError("the association is closed")
-        self._message_id = self._message_id % 65535 + 1
-        self._listener.answer = None
-        return self._message_id
+    def _operation(
+        self,
+        kind: CommandField,
+        identifier: bytes,
+        sop_class_uid: str,
+        priority: int,
+        destination: str = "",
+        incoming: Incoming | None = None,
+    ) -> Operation:
+        context = self.core.contexts[self._context(sop_class_uid)]
+        question = Question(CommandField(kind | 0x8000), 0, context.context_id, patient=incoming is not None)
 
-    async def _send(self, data: bytes | Sequence[bytes | memoryview]) -> None:
-        self._wire.listen()
-        try:
-            await self._wire.write(data, self._timeout)
-        except AssociationFailure:
-            while (view := self._wire.look()) is not None:
-                await self._take(view)  # if the peer said why before it closed, that is the better error
-            self.close()
-            raise
+        def command(message_id: int) -> Command:
+            return encode_query(kind, message_id, sop_class_uid, priority, destination)
 
-    async def _receive(self) -> None:
-        view = await self._wire.read(self._timeout)
-        if view is None:
-            await self.abort()
-            raise TimedOut(f"no answer in {self._timeout:g} s")
-        if not view:
-            self.close()
-            raise ConnectionLost("the peer closed the connection")
-        await self._take(view)
-
-    async def _take(self, view: memoryview) -> None:
-        try:
-            replies = self._listener.hear(view)
-        except RemoteProtocolError as error:
-            self._closed = True
-            with suppress(AssociationFailure):
-                await self._wire.write(error.reply, _GOODBYE_SECONDS)
-            await self._wire.close(_GOODBYE_SECONDS)
-            raise
-        except AssociationFailure:
-            await self._goodbye()
-            raise
-        for reply in replies:
-            await self._wire.write(reply, self._timeout)
-
-    async def _goodbye(self) -> None:
-        """The peer ended the association: send what is still owed, close."""
-        self._closed = True
-        if self._core.owes_release_reply:
-            with suppress(AssociationFailure):
-                await self._wire.write(self._core.reply_release(), _GOODBYE_SECONDS)
-        await self._wire.close()
-
-    async def _answer(self, message_id: int, field: CommandField) -> Command:
-        async with self._deadline():
-            while (answer := self._listener.answer) is None:
-                await self._receive()
-        self._listener.answer = None
-        if answer.number(RESPONDED_ID) != message_id or answer.field != field:
-            await self.abort()
-            raise RemoteProtocolError(f"{answer.name} does not answer the question that was asked", reason=2)
-        return answer
+        command(0)  # what cannot be asked is said now
+        self._exchange.check()
+        return Operation(self._exchange, question, command, identifier, context, incoming)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from time import monotonic
-from typing import TypeVar, cast
-from uuid import uuid4
 
 from dimse.acceptance import (
     ABORTED,
@@ -26,12 +26,15 @@ from dimse.acceptance import (
     Stopped,
     StoreAnswer,
     answer_bytes,
+    association_info,
     build_accept,
     failed,
     read_store,
 )
-from dimse.aio.acceptor import AsyncAcceptor, AsyncStoreSink
-from dimse.aio.wire import Wire
+from dimse.aio.acceptor import AsyncAcceptor, AsyncStoreSink, settle
+from dimse.aio.performing import Performer
+from dimse.aio.wire import Buffer, Wire
+from dimse.answering import METHODS, Asked
 from dimse.association import Association
 from dimse.commands import Command, CommandField
 from dimse.errors import AssociationFailure, DimseError, RemoteProtocolError, TimedOut
@@ -44,26 +47,28 @@ from dimse.events import (
     ReleaseConfirmed,
     ReleaseRequested,
 )
+from dimse.items import AsyncWindow
 from dimse.negotiation import ContextPolicy, judge
-from dimse.pdu import AssociateReject
+from dimse.operations import MAX_IDENTIFIER
+from dimse.pdu import AssociateAccept, AssociateReject
 from dimse.states import Role
 from dimse.status import UNRECOGNISED_OPERATION
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-
-async def settle(value: Awaitable[T] | T) -> T:
-    """The value, or what the coroutine gives."""
-    if hasattr(value, "__await__"):
-        return await cast("Awaitable[T]", value)
-    return value
 
 
 class Connection:
     """A TCP connection to a server and the association on it."""
 
-    def __init__(self, wire: Wire, peer: PeerAddress, acceptor: AsyncAcceptor, policy: ContextPolicy, limits: Limits) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        peer: PeerAddress,
+        acceptor: AsyncAcceptor,
+        policy: ContextPolicy,
+        limits: Limits,
+        window: int = 1,
+    ) -> None:
         self.peer = peer
         self.began = monotonic()
         self.requested = False
@@ -73,11 +78,16 @@ class Connection:
         self._acceptor = acceptor
         self._policy = policy
         self._limits = limits
+        self._window = window
+        self._granted = 1
         self._core = Association(Role.ACCEPTOR, max_pdu=limits.max_pdu)
         self._progress = Progress(limits)
         self._info: AssociationInfo | None = None
-        self._sink: AsyncStoreSink | None = None
+        self._sink: AsyncStoreSink | Asked | None = None
         self._command: Command | None = None
+        self._performer: Performer | None = None
+        self._failure: Exception | None = None
+        self._sending = asyncio.Lock()
 
     async def run(self) -> None:
         """Serve until the association ends. Raises only when cancelled."""
@@ -96,7 +106,7 @@ class Connection:
         try:
             return await self._serve()
         except RemoteProtocolError as error:
-            how, last = BROKEN, error.reply
+            how, last = BROKEN, error.reply or self._core.abort(2, error.reason)
             log.info("association with %s aborted: %s", self.peer.host, error)
         except TimedOut as error:
             how, last = TIMED_OUT, self._core.abort(2, 0)
@@ -117,6 +127,8 @@ class Connection:
         return how
 
     async def _end(self, how: str) -> None:
+        if self._performer is not None:
+            await self._performer.stop()
         sink, self._sink = self._sink, None
         try:
             if sink is not None:
@@ -152,6 +164,11 @@ class Connection:
             view = await self._wire.read(tick)
             now = monotonic()
             progress.add(len(view) if view else 0, now - before, in_message)
+            busy = self._performer is not None and self._performer.busy
+            if busy:
+                progress.silent = 0.0
+            if self._failure is not None:
+                raise self._failure
             if self.aborting:
                 raise Stopped
             if core.artim_runs and now - self.began > limits.association_seconds:
@@ -160,7 +177,7 @@ class Connection:
             if in_message:
                 if progress.too_slow():
                     raise TimedOut("a message came slower than the minimum rate")
-            elif view is None and self.stopping:
+            elif view is None and self.stopping and not busy:
                 raise Stopped
             if view is not None:
                 return view
@@ -168,7 +185,19 @@ class Connection:
                 raise TimedOut("idle for too long")
 
     async def _send(self, data: bytes) -> None:
-        await self._wire.write(data, self._limits.send_seconds)
+        async with self._sending:
+            await self._wire.write(data, self._limits.send_seconds)
+
+    async def send_batches(self, batches: Iterable[Sequence[Buffer]]) -> None:
+        """A message, nothing in between; for the performer."""
+        async with self._sending:
+            for batch in batches:
+                await self._wire.write(batch, self._limits.send_seconds)
+
+    def failed(self, error: Exception) -> None:
+        """The performer cannot go on: neither can the association."""
+        self._failure = error
+        self._wire.nudge()
 
     async def _handle(self, event: Event) -> str | None:
         """Act on an event; how the association ended, if it did."""
@@ -193,9 +222,9 @@ class Connection:
         if reject is None:
             decision = await self._decide(event)
             if isinstance(decision, Accept):
-                accept = build_accept(request, decision, self._policy, self._limits.max_pdu)
+                accept = self._grant(build_accept(request, decision, self._policy, self._limits.max_pdu))
                 reply = self._core.accept(accept)
-                self._info = AssociationInfo(uuid4(), self.peer, request, self._core.contexts)
+                self._info = association_info(self._core, self.peer, self._wire.certificate)
                 await self._send(reply)
                 self._progress.restart()
                 return None
@@ -203,9 +232,20 @@ class Connection:
         await self._send(self._core.reject(reject))
         return REJECTED
 
+    def _grant(self, accept: AssociateAccept) -> AssociateAccept:
+        """The window for operations that the requestor invokes, if it asked for one (PS3.7 D.3.3.3)."""
+        request = self._core.request_pdu
+        asked = request.user.async_window if request is not None else None
+        if asked is None:
+            return accept
+        self._granted = min(asked.invoked or self._window, self._window)
+        return replace(accept, user=replace(accept.user, async_window=AsyncWindow(self._granted, 1)))
+
     async def _decide(self, event: AssociationRequested) -> Accept | Reject:
         try:
-            return await settle(self._acceptor.association_requested(event.request, self.peer))
+            return await settle(
+                self._acceptor.association_requested(event.request, replace(self.peer, certificate=self._wire.certificate))
+            )
         except Exception:
             log.exception("association request of %s could not be judged", self.peer.host)
             return Reject(result=2)
@@ -216,8 +256,16 @@ class Connection:
         if command.field == CommandField.C_STORE_RQ:
             await self._begin_store(event)
             return
-        if command.is_response:
-            raise RemoteProtocolError(f"{command.name} to a question that was not asked", reason=2)
+        method = METHODS.get(command.field)  # type: ignore[call-overload]  # an int finds its CommandField
+        if command.is_response or (method is not None and hasattr(self._acceptor, method)):
+            asked = Asked(command, self._core.contexts[event.context_id])
+            if event.has_data_set:
+                self._sink = asked
+            else:
+                await self._complete(asked)
+            return
+        if command.field == CommandField.C_CANCEL_RQ and self._performer is not None:
+            self._performer.hear_cancel(command)
         answer = StoreAnswer(UNRECOGNISED_OPERATION)
         if command.field == CommandField.C_ECHO_RQ:
             answer = await self._echo()
@@ -227,6 +275,23 @@ class Connection:
         self._progress.restart()
         if command.field != CommandField.C_CANCEL_RQ:
             await self._send(answer_bytes(self._core, event.context_id, command, answer))
+
+    async def _complete(self, asked: Asked) -> None:
+        """A request for the performer, or a response to one of its requests."""
+        performer = self._performer
+        command = asked.command
+        if command.is_response:
+            if performer is None:
+                raise RemoteProtocolError(f"{command.name} to a question that was not asked", reason=2)
+            if asked.too_long:
+                raise RemoteProtocolError(f"{command.name} with a data set of more than {MAX_IDENTIFIER} bytes")
+            performer.answered(command, bytes(asked.data))
+            return
+        if performer is None:
+            assert self._info is not None  # set by accept
+            performer = Performer(self._acceptor, self._info, self._core, self._limits, self, self._granted)
+            self._performer = performer
+        await performer.take(asked)
 
     async def _echo(self) -> StoreAnswer:
         assert self._info is not None  # set by accept
@@ -254,18 +319,22 @@ class Connection:
                     await waiting
             if not event.last:
                 return
-            answer = await settle(sink.finish())
+            answer: StoreAnswer | Asked = sink if isinstance(sink, Asked) else await settle(sink.finish())
         except Exception as error:
             answer = failed(error)
             self._sink = Drain(answer)
             await self._undo(sink)
         if event.last:
             self._sink = None
+            self._progress.restart()
+            if isinstance(answer, Asked):
+                await self._complete(answer)
+                return
             assert self._command is not None  # set when the message began
             await self._send(answer_bytes(self._core, event.context_id, self._command, answer))
             self._progress.restart()
 
-    async def _undo(self, sink: AsyncStoreSink) -> None:
+    async def _undo(self, sink: AsyncStoreSink | Asked) -> None:
         try:
             await settle(sink.abort())
         except Exception:

@@ -1,4 +1,4 @@
-"""An asyncio server: one task for each association (PS3.8 acceptor, PS3.7 provider of C-ECHO and C-STORE)."""
+"""An asyncio server: one task for each association (PS3.8 acceptor, PS3.7 provider)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,30 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 from time import monotonic
 
 from dimse.acceptance import LOCAL_LIMIT_EXCEEDED, MAX_TURNED_AWAY, Limits, PeerAddress
 from dimse.aio.acceptor import AsyncAcceptor
 from dimse.aio.connection import Connection
+from dimse.aio.opening import accept_wire
 from dimse.aio.wire import Wire
+from dimse.blocking.sockets import peer_of
 from dimse.errors import AssociationFailure
-from dimse.negotiation import AcceptAsProposed, ContextPolicy
+from dimse.negotiation import ContextPolicy, policy_for
 
 log = logging.getLogger(__name__)
 _OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Server:
-    """Serves associations on a listening socket (`dimse.blocking.listen`); the socket stays the caller's."""
+    """Serves associations on a listening socket (`dimse.blocking.listen`), with `tls` over TLS only; the socket stays
+    the caller's.
+
+    Without a `policy`, every service is offered that the acceptor has methods for (`negotiation.policy_for`).
+    `async_window`: how many requests a peer may have in flight, if it asks for a window; they are answered in order
+    of completion, C-STORE one after the other, queries one after the other.
+    """
 
     def __init__(
         self,
@@ -29,11 +38,15 @@ class Server:
         *,
         limits: Limits | None = None,
         policy: ContextPolicy | None = None,
+        tls: ssl.SSLContext | None = None,
+        async_window: int = 8,
     ) -> None:
         self.limits = limits or Limits()
         self._socket = listen_socket
         self._acceptor = acceptor
-        self._policy = policy or AcceptAsProposed()
+        self._policy = policy or policy_for(acceptor)
+        self._tls = tls
+        self._window = max(1, async_window)
         self._live: dict[Connection, asyncio.Task[None]] = {}
         self._turned_away: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
@@ -69,7 +82,7 @@ class Server:
                 log.warning("cannot accept a connection: %s", error.strerror)
                 await asyncio.sleep(0.05)
                 continue
-            await self._take(sock, PeerAddress(str(address[0]), int(address[1])))
+            self._take(sock, PeerAddress(*peer_of(address)))
 
     async def stop(self, grace_seconds: float = 10.0) -> int:
         """Stop accepting, let messages under way end, abort idle associations and, after the grace, all.
@@ -97,40 +110,47 @@ class Server:
         if self._live:
             await asyncio.wait(list(self._live.values()), timeout=seconds)
 
-    async def _take(self, sock: socket.socket, peer: PeerAddress) -> None:
+    def _take(self, sock: socket.socket, peer: PeerAddress) -> None:
         full = len(self._live) >= self.limits.max_associations and not self._make_room()
         if full and len(self._turned_away) >= MAX_TURNED_AWAY:
             sock.close()
             return
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wire = Wire(sock, 4096 if full else self.limits.receive_buffer, quick_ack=self.limits.quick_ack)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: wire, sock)
-        except OSError:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:  # gone already
             sock.close()
             return
+        buffer_size = 4096 if full else self.limits.receive_buffer
+        wire = Wire(sock, buffer_size, quick_ack=self.limits.quick_ack, tls=self._tls is not None)
         if full:
-            task = asyncio.create_task(self._turn_away(wire))
+            task = asyncio.create_task(self._turn_away(wire, sock))
             self._turned_away.add(task)
             task.add_done_callback(self._turned_away.discard)
             return
-        connection = Connection(wire, peer, self._acceptor, self._policy, self.limits)
-        self._live[connection] = asyncio.create_task(self._run(connection))
+        connection = Connection(wire, peer, self._acceptor, self._policy, self.limits, self._window)
+        self._live[connection] = asyncio.create_task(self._run(connection, wire, sock))
 
-    async def _run(self, connection: Connection) -> None:
+    async def _run(self, connection: Connection, wire: Wire, sock: socket.socket) -> None:
         try:
+            try:
+                await accept_wire(wire, sock, self._tls, self.limits.association_seconds)
+            except (AssociationFailure, OSError) as error:
+                log.info("no association with %s: %s", connection.peer.host, error)
+                return
             await connection.run()
         finally:
             self._live.pop(connection, None)
 
-    async def _turn_away(self, wire: Wire) -> None:
+    async def _turn_away(self, wire: Wire, sock: socket.socket) -> None:
         """Too many: say so once the request comes, and do not wait long for it."""
+        seconds = self.limits.close_seconds
         try:
-            if await wire.read(self.limits.close_seconds):
-                await wire.write(LOCAL_LIMIT_EXCEEDED, self.limits.close_seconds)
-                await wire.close(self.limits.close_seconds)
-        except AssociationFailure:
+            await accept_wire(wire, sock, self._tls, seconds)
+            if await wire.read(seconds):
+                await wire.write(LOCAL_LIMIT_EXCEEDED, seconds)
+                await wire.close(seconds)
+        except (AssociationFailure, OSError):
             return
         finally:
             wire.abort()
@@ -143,6 +163,6 @@ class Server:
                 return False
             if not connection.requested:
                 connection.evict()
-                del self._live[connection]
+                self._live.pop(connection).cancel()
                 return True
         return False

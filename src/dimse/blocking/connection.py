@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
+from dataclasses import replace
 from time import monotonic
-from uuid import uuid4
 
 from dimse.acceptance import (
     ABORTED,
@@ -18,6 +19,7 @@ from dimse.acceptance import (
     Accept,
     AssociationInfo,
     Drain,
+    Ended,
     Limits,
     PeerAddress,
     Progress,
@@ -25,15 +27,28 @@ from dimse.acceptance import (
     Stopped,
     StoreAnswer,
     answer_bytes,
+    association_info,
     build_accept,
     failed,
     read_store,
 )
+from dimse.answering import BUSY, Asked
 from dimse.association import Association
 from dimse.blocking.acceptor import Acceptor, StoreSink
-from dimse.blocking.sockets import close_politely, quick_ack, send_all, set_no_delay, set_timeouts
+from dimse.blocking.exchange import Exchange
+from dimse.blocking.performing import Performer, offered
+from dimse.blocking.sockets import (
+    Socket,
+    TlsSocket,
+    close_politely,
+    quick_ack,
+    secure_server,
+    send_all,
+    set_no_delay,
+    set_timeouts,
+)
 from dimse.commands import Command, CommandField
-from dimse.errors import AssociationFailure, DimseError, RemoteProtocolError, TimedOut
+from dimse.errors import AssociationFailure, DimseError, RemoteProtocolError, TimedOut, TlsError
 from dimse.events import (
     Aborted,
     AssociationRequested,
@@ -46,7 +61,7 @@ from dimse.events import (
 from dimse.negotiation import ContextPolicy, judge
 from dimse.pdu import AssociateReject
 from dimse.states import Role
-from dimse.status import UNRECOGNISED_OPERATION
+from dimse.status import NOT_AUTHORISED, UNRECOGNISED_OPERATION
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +76,9 @@ class Connection:
         acceptor: Acceptor,
         policy: ContextPolicy,
         limits: Limits,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.sock = sock
+        self.sock: Socket = sock
         self.peer = peer
         self.began = monotonic()
         #: True once the association request came: such a connection is not evicted.
@@ -72,10 +88,14 @@ class Connection:
         self._acceptor = acceptor
         self._policy = policy
         self._limits = limits
+        self._tls = tls
         self._core = Association(Role.ACCEPTOR, max_pdu=limits.max_pdu)
         self._progress = Progress(limits)
-        self._sink: StoreSink | None = None
+        self._sink: StoreSink | Asked | None = None
         self._command: Command | None = None
+        self._view = memoryview(b"")
+        self._performer: Performer | None = None
+        self._exchange: Exchange | None = None
         self._aborting = False
 
     def run(self) -> None:
@@ -83,6 +103,10 @@ class Connection:
         how = LOST
         try:
             set_no_delay(self.sock)
+            if self._tls is not None:
+                assert isinstance(self.sock, socket.socket)  # nothing has been said yet
+                self.sock = secure_server(self.sock, self._tls, self._limits.association_seconds)
+                self.peer = replace(self.peer, certificate=self.sock.certificate)
             set_timeouts(
                 self.sock,
                 min(self._limits.tick_seconds, self._limits.idle_seconds),
@@ -92,14 +116,20 @@ class Connection:
         except RemoteProtocolError as error:
             how = BROKEN
             log.info("association with %s aborted: %s", self.peer.host, error)
-            self._last_words(error.reply)
+            self._last_words(error.reply or self._core.abort(2, error.reason))
         except TimedOut as error:
             how = TIMED_OUT
             log.info("association with %s aborted: %s", self.peer.host, error)
             self._last_words(self._core.abort(2, 0))
+        except Ended as ended:
+            how = ended.how
+            if self._core.owes_release_reply:
+                self._last_words(self._core.reply_release())
         except Stopped:
             how = STOPPED
             self._last_words(self._core.abort(2, 0))
+        except TlsError as error:
+            log.warning("no secure connection with %s: %s", self.peer.host, error)
         except (DimseError, OSError) as error:
             log.info("association with %s ended: %s", self.peer.host, error)
         except Exception:
@@ -142,6 +172,8 @@ class Connection:
             close_politely(self.sock, self._limits.close_seconds)
 
     def _last_words(self, data: bytes) -> None:
+        if self._exchange is not None and self._exchange.torn:
+            return  # in the middle of a PDU
         try:
             set_timeouts(self.sock, self._limits.tick_seconds, self._limits.close_seconds)
             if data:
@@ -152,7 +184,7 @@ class Connection:
     # --- reading ---
 
     def _serve(self) -> str:
-        view = memoryview(bytearray(self._limits.receive_buffer))
+        view = self._view = memoryview(bytearray(self._limits.receive_buffer))
         core = self._core
         while True:
             size = self._read(view)
@@ -223,7 +255,8 @@ class Connection:
             if isinstance(decision, Accept):
                 accept = build_accept(request, decision, self._policy, self._limits.max_pdu)
                 reply = self._core.accept(accept)
-                self.info = AssociationInfo(uuid4(), self.peer, request, self._core.contexts)
+                certificate = self.sock.certificate if isinstance(self.sock, TlsSocket) else None
+                self.info = association_info(self._core, self.peer, certificate)
                 send_all(self.sock, reply)
                 self._progress.restart()
                 return None
@@ -246,6 +279,9 @@ class Connection:
             return
         if command.is_response:
             raise RemoteProtocolError(f"{command.name} to a question that was not asked", reason=2)
+        if offered(self._acceptor, command.field):
+            self._begin_operation(event)
+            return
         answer = StoreAnswer(UNRECOGNISED_OPERATION)
         if command.field == CommandField.C_ECHO_RQ:
             answer = self._echo()
@@ -268,11 +304,43 @@ class Connection:
         info = self.info
         assert info is not None  # set by accept
         request = read_store(event.command)
+        context = info.contexts[event.context_id]
         self._command = event.command
+        if not context.requestor_is_scu:
+            self._sink = Drain(StoreAnswer(NOT_AUTHORISED, "the requestor is no SCU of this class"))
+            return
         try:
-            self._sink = self._acceptor.store(info, request, info.contexts[event.context_id])
+            self._sink = self._acceptor.store(info, request, context)
         except Exception as error:
             self._sink = Drain(failed(error))
+
+    def _begin_operation(self, event: CommandReceived) -> None:
+        asked = Asked(event.command, self._core.contexts[event.context_id])
+        if event.has_data_set:
+            self._sink = asked
+        else:
+            self._perform(asked)
+
+    def _perform(self, asked: Asked) -> None:
+        performer = self._performer
+        if performer is None:
+            assert self.info is not None  # set by accept
+            exchange = self._exchange = Exchange(
+                self.sock,
+                self._core,
+                self._view,
+                self._limits,
+                aborting=lambda: self._aborting,
+                stopping=lambda: self.stopping,
+            )
+            exchange.otherwise = self._handle
+            performer = self._performer = Performer(self._acceptor, self.info, exchange)
+        untimely = performer.perform(asked)
+        if untimely is not None:
+            self._command = untimely.command
+            self._sink = Drain(StoreAnswer(BUSY.status, BUSY.comment))
+        self._progress.restart()
+        self._progress.silent = 0.0
 
     def _fragment(self, event: DataFragment) -> None:
         sink = self._sink
@@ -283,15 +351,17 @@ class Connection:
             if not event.last:
                 return
             answer = sink.finish()
-            self._sink = None
         except Exception as error:
             answer = self._give_up(sink, failed(error))
         if event.last:
             self._sink = None
+            if isinstance(answer, Asked):
+                self._perform(answer)
+                return
             self._answer(event, answer)
             self._progress.restart()
 
-    def _give_up(self, sink: StoreSink, answer: StoreAnswer) -> StoreAnswer:
+    def _give_up(self, sink: StoreSink | Asked, answer: StoreAnswer) -> StoreAnswer:
         """The sink raised: undo it and swallow the rest of the data set."""
         self._sink = Drain(answer)
         try:

@@ -1,10 +1,11 @@
-"""A server with one thread for each association (PS3.8 acceptor, PS3.7 provider of C-ECHO and C-STORE)."""
+"""A server with one thread for each association (PS3.8 acceptor, PS3.7 provider)."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import socket
+import ssl
 import threading
 from time import monotonic, sleep
 
@@ -12,8 +13,8 @@ from dimse.acceptance import Limits, PeerAddress
 from dimse.blocking.acceptor import Acceptor
 from dimse.blocking.connection import Connection
 from dimse.blocking.doorkeeper import Doorkeeper
-from dimse.blocking.sockets import set_timeouts
-from dimse.negotiation import AcceptAsProposed, ContextPolicy
+from dimse.blocking.sockets import peer_of, set_timeouts
+from dimse.negotiation import ContextPolicy, policy_for
 
 log = logging.getLogger(__name__)
 _OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -21,7 +22,9 @@ _stack_lock = threading.Lock()
 
 
 class Server:
-    """Serves associations that come in on a listening socket.
+    """Serves associations that come in on a listening socket, with `tls` over TLS only.
+
+    Without a `policy`, every service is offered that the acceptor has methods for (`negotiation.policy_for`).
 
     Several processes may share one listening socket (the kernel wakes one of them), or have one each, made
     with `listen(..., reuse_port=True)`. The socket stays the caller's: `stop` does not close it.
@@ -34,11 +37,13 @@ class Server:
         *,
         limits: Limits | None = None,
         policy: ContextPolicy | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._socket = listen_socket
         self._acceptor = acceptor
-        self._policy = policy or AcceptAsProposed()
+        self._policy = policy or policy_for(acceptor)
+        self._tls = tls
         self._lock = threading.Lock()
         self._live: dict[Connection, threading.Thread] = {}
         self._doorkeeper = Doorkeeper(self.limits.close_seconds)
@@ -109,12 +114,12 @@ class Server:
             log.warning("cannot accept a connection: %s", error.strerror)
             sleep(0.05)
             return
-        peer = PeerAddress(str(address[0]), int(address[1]))
+        peer = PeerAddress(*peer_of(address))
         if len(self._live) >= self.limits.max_associations and not self._make_room():
             log.info("association from %s turned away: %d are open", peer.host, len(self._live))
-            self._doorkeeper.turn_away(sock)
+            self._turn_away(sock)
             return
-        self._start(Connection(sock, peer, self._acceptor, self._policy, self.limits))
+        self._start(sock, Connection(sock, peer, self._acceptor, self._policy, self.limits, self._tls))
 
     def _make_room(self) -> bool:
         """Evict the oldest connection that has not asked for an association in its time of grace."""
@@ -129,7 +134,14 @@ class Server:
                     return True
         return False
 
-    def _start(self, connection: Connection) -> None:
+    def _turn_away(self, sock: socket.socket) -> None:
+        """Reject politely; on a TLS listener nothing is said in plain, so the connection is closed."""
+        if self._tls is None:
+            self._doorkeeper.turn_away(sock)
+        else:
+            sock.close()
+
+    def _start(self, sock: socket.socket, connection: Connection) -> None:
         thread = threading.Thread(target=self._run, args=(connection,), name=f"dimse-{connection.peer.port}", daemon=True)
         with self._lock:
             self._live[connection] = thread
@@ -144,7 +156,7 @@ class Server:
             log.warning("no thread for the association from %s", connection.peer.host)
             with self._lock:
                 self._live.pop(connection, None)
-            self._doorkeeper.turn_away(connection.sock)
+            self._turn_away(sock)
 
     def _run(self, connection: Connection) -> None:
         try:
