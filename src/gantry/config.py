@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 _ADDRESS = re.compile(r"^(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\s\[\]]+):(?P<port>\d{1,5})$")
 #: Variables that are ours but are no settings.
 _NOT_SETTINGS = frozenset(
     {
-        "GANTRY_CONFIG", "GANTRY_TEST_DATABASE_URL", "GANTRY_LISTEN_FD", "GANTRY_SUPERVISED", "GANTRY_PARENT",
-        "GANTRY_DEBUG", "GANTRY_CI", "GANTRY_URL", "GANTRY_TOKEN",
+        "GANTRY_CONFIG", "GANTRY_TEST_DATABASE_URL", "GANTRY_LISTEN_FD", "GANTRY_LISTEN_TLS_FD", "GANTRY_SUPERVISED",
+        "GANTRY_PARENT", "GANTRY_DEBUG", "GANTRY_CI", "GANTRY_URL", "GANTRY_TOKEN",
     }
 )  # fmt: skip
 #: What Docker and Kubernetes put into the environment for a service that is named gantry.
@@ -40,6 +40,26 @@ class Config(BaseModel):
     http: str = Field(default="127.0.0.1:8080", description="Address of the web process, HOST:PORT")
     dicom: str = Field(default="127.0.0.1:11112", description="Address of the DICOM receiver, HOST:PORT")
     aet: str = Field(default="GANTRY", description="Our AE title, 1 to 16 characters")
+    unknown_callers: Literal["refuse", "store", "allow"] = Field(
+        default="refuse",
+        description="Callers that are neither allowed (`gantry caller`) nor a node: refuse them, let them echo and store, "
+        "or let them do everything",
+    )
+    find_limit: int = Field(
+        default=0, ge=0, le=10_000_000,
+        description="Most answers to one C-FIND; after them the question is answered with A700. 0: no limit",
+    )  # fmt: skip
+    dicom_tls_address: str = Field(
+        default="", description="Address of a second DICOM port that speaks TLS, HOST:PORT; empty: none"
+    )
+    dicom_tls_certificate: str = Field(default="", description="File with our certificate and its chain, PEM")
+    dicom_tls_key: str = Field(default="", description="File with the private key of our certificate, PEM")
+    dicom_tls_authorities: str = Field(
+        default="", description="File with the certificates that callers' certificates rest on, PEM"
+    )
+    dicom_tls_clients: Literal["required", "optional", "none"] = Field(
+        default="required", description="Whether callers on the TLS port must, may or need not show a certificate"
+    )
     accept_any_called_aet: bool = Field(default=True, description="Accept associations that call another AE title than ours")
     database_url: str = Field(default="", description="postgresql://... of an external PostgreSQL >= 15; empty: the embedded one")
     durability: Literal["disk", "os"] = Field(
@@ -85,13 +105,26 @@ class Config(BaseModel):
         default_factory=list, description="Further host names under which the web process is reached"
     )
 
-    @field_validator("http", "dicom")
+    @field_validator("http", "dicom", "dicom_tls_address")
     @classmethod
-    def _address(cls, value: str) -> str:
+    def _address(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "dicom_tls_address":
+            return value
         match = _ADDRESS.match(value)
         if not match or not 0 <= int(match["port"]) <= 65535:
             raise ValueError("must be HOST:PORT, as in 127.0.0.1:11112 or [::1]:11112")
         return value
+
+    @model_validator(mode="after")
+    def _tls(self) -> Config:
+        if self.dicom_tls_address:
+            needed = ["dicom_tls_certificate", "dicom_tls_key"]
+            if self.dicom_tls_clients != "none":
+                needed.append("dicom_tls_authorities")
+            missing = [key for key in needed if not getattr(self, key)]
+            if missing:
+                raise ValueError(f"dicom_tls_address needs {' and '.join(missing)} too")
+        return self
 
     @field_validator("aet")
     @classmethod
@@ -177,7 +210,7 @@ def load(
             place = (
                 f"variable GANTRY_{key.upper()}"
                 if key in variables
-                else (f"{path}:{lines[key]}: key {key}" if key in lines else f"key {key}")
+                else (f"{path}:{lines[key]}: key {key}" if key in lines else f"key {key}" if issue["loc"] else f"{path}")
             )
             reason = (
                 "is not a setting; see `gantry config show`"

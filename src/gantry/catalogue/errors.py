@@ -1,7 +1,10 @@
 """What can go wrong in the catalogue.
 
 CatalogueError
-└── BadCursor     a page is asked for with a cursor that we did not give
+├── BadCursor     a page is asked for with a cursor that we did not give
+├── BadQuery      a key of a query is missing or has an impossible value
+├── LimitReached  more matches than the limit of the query
+└── QueryStopped  whoever asked no longer wants the answer
 """
 
 from __future__ import annotations
@@ -13,3 +16,20 @@ class CatalogueError(Exception):
 
 class BadCursor(CatalogueError, ValueError):
     """The cursor is not one of this search; begin again without it."""
+
+
+class BadQuery(CatalogueError, ValueError):
+    """`keyword` is the attribute at fault; the text says what is wrong, without its value."""
+
+    def __init__(self, keyword: str, fault: str) -> None:
+        super().__init__(f"{keyword} {fault}")
+        self.keyword = keyword
+        self.fault = fault
+
+
+class QueryStopped(CatalogueError):
+    """The query was cancelled while it ran."""
+
+
+class LimitReached(CatalogueError):
+    """All matches up to the limit were given, and there are more."""

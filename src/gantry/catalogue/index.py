@@ -22,6 +22,7 @@ from gantry.catalogue import conflicts
 from gantry.catalogue import rows as columns
 from gantry.catalogue.conflicts import Disagreement
 from gantry.catalogue.locate import lookup_versions
+from gantry.catalogue.names import search_groups, search_text
 from gantry.catalogue.rows import PatientColumns, Raw, VersionRow
 
 Outcome: TypeAlias = Literal["new", "version", "duplicate"]
@@ -315,10 +316,13 @@ class _Batch:
         if not changed:
             return
         ids = sorted(changed)
+        searched = [search_groups(people[id_].patient_name) for id_ in ids]
         self._run("lock_patients", ids=ids)
         self._run(
             "update_patients", ids=ids, studies=[self.new_studies.get(id_, 0) for id_ in ids],
-            names=[people[id_].patient_name for id_ in ids], sexes=[people[id_].patient_sex for id_ in ids],
+            names=[people[id_].patient_name for id_ in ids], alphabetic=[groups[0] for groups in searched],
+            ideographic=[groups[1] for groups in searched], phonetic=[groups[2] for groups in searched],
+            sexes=[people[id_].patient_sex for id_ in ids],
             birth_dates=[people[id_].patient_birth_date for id_ in ids],
         )  # fmt: skip
 
@@ -344,7 +348,8 @@ class _Batch:
             conflicts=[c.conflicts for c in counts], modalities=[_modalities(study) for study in here],
             firsts=[study and study.first for study in here], lasts=[study and study.last for study in here],
             dates=date, times=time, accessions=accession, study_ids=number, descriptions=description,
-            physicians=physician, institutions=institution,
+            physicians=physician, physician_searches=[search_text(name or "") for name in physician],
+            institutions=institution,
         )  # fmt: skip
 
     def _count_series(self) -> None:

@@ -7,7 +7,7 @@ and serve reading. Names follow the keywords of PS3.6 in snake case.
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import OpClass
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
@@ -27,6 +27,9 @@ class Patient(models.Model):
     patient_name = models.TextField(default="", help_text="All component groups, as sent, decoded")
     patient_birth_date = models.DateField(null=True)
     patient_sex = models.TextField(default="")
+    name_alphabetic = models.TextField(db_collation="C", db_default="", help_text="For searches: see names.py")
+    name_ideographic = models.TextField(db_collation="C", db_default="")
+    name_phonetic = models.TextField(db_collation="C", db_default="")
     study_count = models.IntegerField(default=0)
     created_at = models.DateTimeField()
 
@@ -34,7 +37,13 @@ class Patient(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["patient_id", "issuer_of_patient_id", "anchor"], name="patient_identity"),
         ]
-        indexes = [models.Index(OpClass(Lower("patient_name"), name="text_pattern_ops"), name="patient_name")]
+        indexes = [
+            models.Index(OpClass(Lower("patient_name"), name="text_pattern_ops"), name="patient_name"),
+            models.Index(fields=["name_alphabetic"], name="patient_name_alphabetic"),
+            models.Index(fields=["name_ideographic"], name="patient_name_ideographic", condition=~Q(name_ideographic="")),
+            models.Index(fields=["name_phonetic"], name="patient_name_phonetic", condition=~Q(name_phonetic="")),
+            models.Index(fields=["patient_id"], name="patient_id_prefix", opclasses=["text_pattern_ops"]),
+        ]
 
     def __str__(self) -> str:
         return self.patient_id or self.anchor
@@ -55,6 +64,7 @@ class Study(models.Model):
     study_id = models.TextField(default="")
     study_description = models.TextField(default="")
     referring_physician_name = models.TextField(default="")
+    referring_physician_search = models.TextField(db_collation="C", db_default="", help_text="Groups joined by =: see names.py")
     institution_name = models.TextField(default="")
     modalities = ArrayField(models.TextField(), default=list)
     series_count = models.IntegerField(default=0)
@@ -72,6 +82,7 @@ class Study(models.Model):
         constraints = [models.UniqueConstraint(fields=["study_instance_uid"], name="study_uid")]
         indexes = [
             models.Index(fields=["study_date"], name="study_date"),
+            GinIndex(fields=["modalities"], name="study_modalities"),
             models.Index(fields=["accession_number"], name="study_accession", opclasses=["text_pattern_ops"]),
             models.Index(F("last_received_at").desc(), F("id").desc(), name="study_newest"),
             models.Index(fields=["last_indexed_at"], condition=Q(settled_at=None), name="study_unsettled"),

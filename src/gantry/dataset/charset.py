@@ -15,7 +15,7 @@ _MAX_TERM_BYTES = 1024
 
 # Tables C.12-2 to C.12-5 by ISO registration number. 87, 159, 149 and 58 have no code of their own
 # before their escape sequence; 149 and 58 stand in G1 and so leave ASCII as it is.
-_CODECS = {
+CODECS = {
     "6": "ascii",
     "100": "iso8859-1",
     "101": "iso8859-2",
@@ -37,7 +37,8 @@ _CODECS = {
     "GB18030": "gb18030",
     "GBK": "gbk",
 }
-_ALONE = frozenset({"192", "GB18030", "GBK"})  # no code extensions with these
+#: No code extensions with these.
+ALONE = frozenset({"192", "GB18030", "GBK"})
 _BY_ISO_8859_PART = {"1": "100", "2": "101", "3": "109", "4": "110", "5": "144", "6": "127", "7": "126",
                      "8": "138", "9": "148", "11": "166", "15": "203"}  # fmt: skip
 _OTHER_SPELLINGS = {"UTF8": "192", "USASCII": "6", "ASCII": "6", "LATIN1": "100", "SHIFTJIS": "13",
@@ -60,15 +61,15 @@ class CharacterSet:
         warnings: list[str] = []
         self._codecs: list[str] = []
         for term in terms:
-            registered = _registration(term)
+            registered = registration(term)
             if registered is None:
                 warnings.append("Specific Character Set has an unknown term; UTF-8 or ISO 8859-1 is assumed")
             elif term and not _EXACT.fullmatch(term):
                 warnings.append("Specific Character Set has a misspelled term")
-            self._codecs.append("ascii" if registered is None else _CODECS[registered])
-            if len(terms) > 1 and registered in _ALONE:
+            self._codecs.append("ascii" if registered is None else CODECS[registered])
+            if len(terms) > 1 and registered in ALONE:
                 warnings.append("Specific Character Set joins a term that must stand alone with others")
-                self._codecs = [_CODECS[registered]]
+                self._codecs = [CODECS[registered]]
                 break
         self._guess = self._codecs[0] == "ascii" and len(self._codecs) == 1
         self.warnings = tuple(dict.fromkeys(warnings))
@@ -106,7 +107,7 @@ def _guessed(raw: bytes) -> str:
         return raw.decode("iso8859-1")
 
 
-def _registration(term: str) -> str | None:
+def registration(term: str) -> str | None:
     """The registration number that a term means, also when misspelled; None for what we cannot know."""
     plain = re.sub(r"[^A-Z0-9]", "", term.upper())
     if not plain:
@@ -116,8 +117,8 @@ def _registration(term: str) -> str | None:
     if match := _ISO_8859.fullmatch(plain):
         return _BY_ISO_8859_PART.get(match[1])
     if match := _REGISTRATION.fullmatch(plain):
-        return match[1] if match[1] in _CODECS else None
-    return plain if plain in _CODECS else None
+        return match[1] if match[1] in CODECS else None
+    return plain if plain in CODECS else None
 
 
 @lru_cache(maxsize=256)

@@ -13,11 +13,11 @@ from pathlib import Path
 import psycopg
 
 from gantry import config, database
-from gantry.nodes.items import Outcome, SendItem, SendOutcome
+from gantry.nodes.items import Outcome, SendItem, SendOutcome, SendResult
 from gantry.nodes.pool import AssociationPool, shared_pool
 from gantry.nodes.send import send
 from gantry.transfers.errors import LedgerLost
-from gantry.transfers.ledger import GivenBack, Ledger, NodeRow, Patience
+from gantry.transfers.ledger import LEASE_SECONDS, MOVE_CHUNK, GivenBack, Ledger, NodeRow, Patience
 from gantry.transfers.order import defer_later
 from gantry.transfers.owner import process_owner
 from gantry.transfers.results import ResultWriter
@@ -99,8 +99,10 @@ def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Deliv
     """Send until nothing is due or the node fails; results and the node's state are in the database after it."""
     writer = ResultWriter(node, place.owner, place.patience)
     broken: list[psycopg.Error] = []
+    moving = _Moving()
 
     def claim(limit: int) -> list[SendItem]:
+        moving.wait(stop)
         try:
             claimed = ledger.claim(node.id, limit, place.home)
         except psycopg.OperationalError as error:
@@ -108,12 +110,18 @@ def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Deliv
             broken.append(error)
             return []
         writer.hold({key: attempts for key, (_, attempts) in claimed.items()})
-        return [item for item, _ in claimed.values()]
+        items = [item for item, _ in claimed.values()]
+        moving.claimed(items)
+        return items
+
+    def note(result: SendResult) -> None:
+        moving.ended(result.item)
+        writer.add(result)
 
     outcome = SendOutcome()
     try:
         outcome = send(
-            node.target(place.our_aet), claim, writer.add,
+            node.target(place.our_aet, place.home), claim, note,
             associations=node.max_associations, stop=stop, pool=place.pool,
         )  # fmt: skip
         delay = _note_failure(node, outcome, place)
@@ -130,6 +138,33 @@ def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Deliv
     if outcome.failure:
         _log.warning("node %s: %s; next try in %.0f s", node.name, outcome.failure, delay)
         ledger.node_failed(node.id, outcome.failure, delay)
+
+
+class _Moving:
+    """Instances of C-MOVEs that were taken up and have not ended: few, so that a cancel has something left to stop."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._in_hand = 0
+
+    def claimed(self, items: list[SendItem]) -> None:
+        """These are ours now."""
+        with self._changed:
+            self._in_hand += sum(item.move_originator is not None for item in items)
+
+    def ended(self, item: SendItem) -> None:
+        """This one was tried."""
+        if item.move_originator is not None:
+            with self._changed:
+                self._in_hand -= 1
+                self._changed.notify_all()
+
+    def wait(self, stop: threading.Event) -> None:
+        """Until few are left; not for ever, a node that hangs has its own limits."""
+        until = time.monotonic() + LEASE_SECONDS / 4
+        with self._changed:
+            while self._in_hand > MOVE_CHUNK and not stop.is_set() and time.monotonic() < until:
+                self._changed.wait(0.05)
 
 
 def _note_failure(node: NodeRow, outcome: SendOutcome, place: Delivering) -> float:

@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from gantry import database
 from gantry.transfers.errors import BadFilter
 
-STATUSES = ("waiting", "sent", "confirmed", "failed", "dead")
+STATUSES = ("waiting", "sent", "confirmed", "failed", "dead", "cancelled")
 PAGE_LIMIT = 1000
 
 

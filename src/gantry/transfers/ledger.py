@@ -14,11 +14,15 @@ from psycopg.rows import class_row
 
 from gantry import database
 from gantry.nodes.address import DimseAddress
-from gantry.nodes.items import Outcome, SendItem, SendResult, SendTarget
+from gantry.nodes.items import Outcome, Security, SendItem, SendResult, SendTarget
+from gantry.nodes.passcodes import passcode_of
+from gantry.nodes.profile import NodeProfile
 from gantry.transfers import backoff
 
 #: How long rows are ours before a run that died loses them, seconds; a living run renews four times as often.
 LEASE_SECONDS = 120.0
+#: Instances of a C-MOVE that are taken up at once; what is taken up can no longer be cancelled.
+MOVE_CHUNK = 32
 _ERROR_LIMIT = 1000
 
 
@@ -39,14 +43,32 @@ class NodeRow:
     enabled: bool
     failure_count: int
     paused_until: datetime | None
+    tls: bool
+    tls_authorities: str
+    tls_fingerprint: str
+    tls_certificate: str
+    tls_key: str
+    user_name: str
+    profile: dict[str, Any] | None
 
-    def target(self, our_aet: str) -> SendTarget:
-        """Where and how to send."""
+    def target(self, our_aet: str, home: Path) -> SendTarget:
+        """Where and how to send; the passcode of its user is read from the home."""
+        security = Security(
+            tls=self.tls,
+            authorities=self.tls_authorities,
+            fingerprint=self.tls_fingerprint,
+            certificate=self.tls_certificate,
+            key=self.tls_key,
+            user=self.user_name,
+            passcode=passcode_of(home, self.id) if self.user_name else "",
+        )
         return SendTarget(
             DimseAddress(self.aet, self.host, self.port),
             self.calling_aet or our_aet,
             connect_seconds=self.connect_seconds,
             response_seconds=self.response_seconds,
+            security=security,
+            quirks=frozenset(NodeProfile.from_dict(self.profile).quirks) if self.profile else frozenset(),
         )
 
 
@@ -103,13 +125,26 @@ class Ledger:
     def claim(self, node_id: int, limit: int, home: Path) -> dict[int, tuple[SendItem, int]]:
         """Take up to `limit` due rows: delivery id -> (what to send, attempts including this one)."""
         with self.connection.transaction():
-            rows = self._run("claim", node_id=node_id, limit=limit, owner=self.owner, lease_seconds=LEASE_SECONDS).fetchall()
+            rows = self._run(
+                "claim", node_id=node_id, limit=limit, move_limit=min(limit, MOVE_CHUNK), owner=self.owner,
+                lease_seconds=LEASE_SECONDS,
+            ).fetchall()  # fmt: skip
         return {
             key: (
-                SendItem(key, f"{home}/{path}", offset, size, bytes(digest), sop_class, instance, syntax),
+                SendItem(
+                    key,
+                    f"{home}/{path}",
+                    offset,
+                    size,
+                    bytes(digest),
+                    sop_class,
+                    instance,
+                    syntax,
+                    (aet, message_id) if message_id is not None else None,
+                ),
                 attempts,
             )
-            for key, attempts, path, offset, size, digest, sop_class, instance, syntax in rows
+            for key, attempts, path, offset, size, digest, sop_class, instance, syntax, aet, message_id in rows
         }
 
     def renew(self, ids: Sequence[int]) -> None:
@@ -155,8 +190,9 @@ class Ledger:
         self._run("node_succeeded", node_id=node_id)
 
     def node_failed(self, node_id: int, error: str, delay: float) -> None:
-        """The node cannot be reached: nothing is sent to it for `delay` seconds."""
+        """The node cannot be reached: nothing is sent to it for `delay` seconds. A C-MOVE does not wait for that."""
         self._run("node_failed", node_id=node_id, error=clean(error), delay=delay)
+        self._run("fail_moves", node_id=node_id, error=clean(error))
 
     def next_due(self, node_id: int) -> Due | None:
         """When the next row of the node may be sent; None when none is open."""

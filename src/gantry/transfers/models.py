@@ -14,6 +14,9 @@ class Delivery(models.Model):
     `sent` is written before the answer is known, so after a crash such a row is sent again; `confirmed`
     is final and is only written for a Success or Warning status of the peer (PS3.7 C). While a run holds
     a row (`lease_owner`), `next_attempt_at` is the end of its lease: a run that died gives it back by time.
+
+    `origin` "move": somebody waits at a C-MOVE for it, so it goes before the others, is tried once and then
+    dead, or `cancelled` when the asker no longer wants it. Rules and people order a version to a node once.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -21,6 +24,10 @@ class Delivery(models.Model):
     node = models.ForeignKey(Node, models.PROTECT, related_name="deliveries", db_index=False)
     study = models.ForeignKey(Study, models.CASCADE, related_name="deliveries", db_index=False)
     rule_name = models.TextField(default="", help_text="The rule that ordered it; empty: by hand")
+    origin = models.TextField(default="", db_default="", help_text="move: a C-MOVE; empty: a rule or a person")
+    move_id = models.UUIDField(null=True, help_text="All rows of one C-MOVE")
+    move_aet = models.TextField(default="", db_default="", help_text="Who asked: Move Originator AE Title (0000,1030)")
+    move_message_id = models.IntegerField(null=True, help_text="Its Message ID: Move Originator Message ID (0000,1031)")
     status = models.TextField(default="waiting")
     attempts = models.IntegerField(default=0)
     next_attempt_at = models.DateTimeField()
@@ -37,7 +44,9 @@ class Delivery(models.Model):
     class Meta:
         # Each row is written three times, so each index costs three: those of the foreign keys are among these.
         verbose_name_plural = "deliveries"
-        constraints = [models.UniqueConstraint(fields=["version", "node"], name="delivery_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "node"], condition=models.Q(origin=""), name="delivery_once"),
+        ]
         indexes = [
             models.Index(
                 fields=["node", "next_attempt_at", "id"],
@@ -47,4 +56,5 @@ class Delivery(models.Model):
             models.Index(fields=["status", "id"], name="delivery_status"),
             models.Index(fields=["node", "id"], name="delivery_node"),
             models.Index(fields=["study", "status"], name="delivery_study"),
+            models.Index(fields=["move_id"], condition=models.Q(move_id__isnull=False), name="delivery_move"),
         ]

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from gantry.accounts.page import Page, PageQuery, RowId, Text
 
-Status = Literal["waiting", "sent", "confirmed", "failed", "dead"]
+Status = Literal["waiting", "sent", "confirmed", "failed", "dead", "cancelled"]
 
 
 class DeliveryQuery(PageQuery):
@@ -20,7 +20,9 @@ class DeliveryQuery(PageQuery):
     sop_instance_uid: Text = ""
     node: Text = Field(default="", description="Name of the destination", examples=["archive"])
     rule_name: Text = ""
-    status: Literal["", "waiting", "sent", "confirmed", "failed", "dead"] = Field(default="", description="Empty: all")
+    status: Literal["", "waiting", "sent", "confirmed", "failed", "dead", "cancelled"] = Field(
+        default="", description="Empty: all"
+    )
 
 
 class DeliveryOut(Schema):

@@ -71,7 +71,7 @@ class Served:
 @contextmanager
 def serving(home: Path, **settings: Any) -> Iterator[Served]:
     """A receiver of `home` on a free port, stopped at the end."""
-    config = Config(home=home, **{"disk_reserve_mb": 0, **settings})
+    config = Config(home=home, **{"disk_reserve_mb": 0, "unknown_callers": "allow", **settings})
     listener = socket.create_server(("127.0.0.1", 0))
     stop = threading.Event()
     failure: list[BaseException] = []

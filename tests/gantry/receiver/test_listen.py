@@ -16,7 +16,7 @@ from tests.support.part10_files import CT_IMAGE_STORAGE, EXPLICIT_LITTLE_ENDIAN,
 from dimse.blocking import ClientAssociation
 from dimse.errors import AssociationRejected, DimseError
 from gantry.main.home import Home
-from gantry.receiver import inherited_socket
+from gantry.receiver import inherited_sockets
 from gantry.storage.errors import SlotBusy
 
 
@@ -105,11 +105,11 @@ def test_no_patient_data_in_the_log(home: Home, caplog: pytest.LogCaptureFixture
 def test_an_inherited_socket_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     monkeypatch.setenv("GANTRY_LISTEN_FD", str(os.dup(listener.fileno())))
-    taken = inherited_socket()
+    taken, _ = inherited_sockets()
     assert taken is not None
     assert taken.getsockname() == listener.getsockname()
     assert not os.get_inheritable(taken.fileno())
-    assert inherited_socket() is None
+    assert inherited_sockets() == (None, None)
     taken.close()
     listener.close()
 
@@ -117,7 +117,7 @@ def test_an_inherited_socket_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> N
 def test_sockets_of_systemd_for_another_process_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LISTEN_PID", "1")
     monkeypatch.setenv("LISTEN_FDS", "1")
-    assert inherited_socket() is None
+    assert inherited_sockets() == (None, None)
 
 
 def test_the_folder_of_the_slot_is_private(home: Home) -> None:

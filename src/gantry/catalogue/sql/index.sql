@@ -157,13 +157,15 @@ SET instance_count = s.instance_count + n.instances,
     study_id = coalesce(nullif(s.study_id, ''), n.study_id, ''),
     study_description = coalesce(nullif(s.study_description, ''), n.description, ''),
     referring_physician_name = coalesce(nullif(s.referring_physician_name, ''), n.physician, ''),
+    referring_physician_search = CASE WHEN s.referring_physician_name = '' THEN n.physician_search
+                                      ELSE s.referring_physician_search END,
     institution_name = coalesce(nullif(s.institution_name, ''), n.institution, '')
 FROM unnest(%(ids)s::bigint[], %(instances)s::int[], %(bytes)s::bigint[], %(series)s::int[], %(conflicts)s::int[],
             %(modalities)s::text[], %(firsts)s::timestamptz[], %(lasts)s::timestamptz[], %(dates)s::date[],
             %(times)s::text[], %(accessions)s::text[], %(study_ids)s::text[], %(descriptions)s::text[],
-            %(physicians)s::text[], %(institutions)s::text[])
+            %(physicians)s::text[], %(physician_searches)s::text[], %(institutions)s::text[])
   AS n (id, instances, bytes, series, conflicts, modalities, first_at, last_at, study_date, study_time, accession,
-        study_id, description, physician, institution)
+        study_id, description, physician, physician_search, institution)
 WHERE s.id = n.id
 
 -- name: lock_patients
@@ -172,9 +174,13 @@ SELECT id FROM catalogue_patient WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id F
 -- name: update_patients
 UPDATE catalogue_patient p
 SET study_count = p.study_count + n.studies,
+    name_alphabetic = CASE WHEN p.patient_name = '' THEN n.alphabetic ELSE p.name_alphabetic END,
+    name_ideographic = CASE WHEN p.patient_name = '' THEN n.ideographic ELSE p.name_ideographic END,
+    name_phonetic = CASE WHEN p.patient_name = '' THEN n.phonetic ELSE p.name_phonetic END,
     patient_name = coalesce(nullif(p.patient_name, ''), n.name, ''),
     patient_birth_date = coalesce(p.patient_birth_date, n.birth_date),
     patient_sex = coalesce(nullif(p.patient_sex, ''), n.sex, '')
-FROM unnest(%(ids)s::bigint[], %(studies)s::int[], %(names)s::text[], %(birth_dates)s::date[], %(sexes)s::text[])
-  AS n (id, studies, name, birth_date, sex)
+FROM unnest(%(ids)s::bigint[], %(studies)s::int[], %(names)s::text[], %(alphabetic)s::text[], %(ideographic)s::text[],
+            %(phonetic)s::text[], %(birth_dates)s::date[], %(sexes)s::text[])
+  AS n (id, studies, name, alphabetic, ideographic, phonetic, birth_date, sex)
 WHERE p.id = n.id

@@ -1,4 +1,5 @@
 -- Statements of the delivery ledger. Open statuses: waiting, failed, sent. Final: confirmed. dead: a person decides.
+-- Rows of a C-MOVE (origin "move") are tried once: they end as confirmed, dead or cancelled.
 
 -- name: try_lock
 SELECT pg_try_advisory_lock(hashtextextended('gantry-deliver-' || %(node_id)s::bigint, 0))
@@ -15,8 +16,42 @@ CROSS JOIN (
     SELECT id FROM nodes_node WHERE id = ANY(%(node_ids)s::bigint[]) AND removed_at IS NULL
 ) n
 ORDER BY v.id, n.id
-ON CONFLICT (version_id, node_id) DO NOTHING
+ON CONFLICT (version_id, node_id) WHERE origin = '' DO NOTHING
 RETURNING node_id
+
+-- name: order_move
+-- Due since 1970: what somebody waits for goes before what rules have ordered, without another index.
+INSERT INTO transfers_delivery
+    (version_id, node_id, study_id, rule_name, origin, move_id, move_aet, move_message_id, status, attempts,
+     next_attempt_at, error, lease_owner, created_at, updated_at)
+SELECT wanted.id, %(node_id)s, s.study_id, '', 'move', %(move_id)s, %(aet)s, %(message_id)s, 'waiting', 0,
+       to_timestamp(wanted.place), '', '', now(), now()
+FROM unnest(%(version_ids)s::bigint[]) WITH ORDINALITY AS wanted (id, place)
+JOIN catalogue_version v ON v.id = wanted.id
+JOIN catalogue_instance i ON i.id = v.instance_id
+JOIN catalogue_series s ON s.id = i.series_id
+ORDER BY wanted.place
+
+-- name: move_progress
+SELECT count(*) FILTER (WHERE status IN ('waiting', 'failed', 'sent')),
+       count(*) FILTER (WHERE status = 'confirmed' AND COALESCE(dimse_status, 0) = 0),
+       count(*) FILTER (WHERE status = 'dead'),
+       count(*) FILTER (WHERE status = 'confirmed' AND COALESCE(dimse_status, 0) <> 0),
+       count(*) FILTER (WHERE status = 'cancelled')
+FROM transfers_delivery WHERE move_id = %(move_id)s
+
+-- name: move_failures
+SELECT i.sop_instance_uid, d.error FROM transfers_delivery d
+JOIN catalogue_version v ON v.id = d.version_id
+JOIN catalogue_instance i ON i.id = v.instance_id
+WHERE d.move_id = %(move_id)s AND d.status <> 'confirmed'
+ORDER BY d.id LIMIT %(limit)s
+
+-- name: cancel_move
+-- What is claimed is on its way; it ends by itself.
+UPDATE transfers_delivery
+SET status = 'cancelled', error = %(error)s, updated_at = now()
+WHERE move_id = %(move_id)s AND status IN ('waiting', 'failed')
 
 -- name: defer_now
 -- One immediate job per node may wait in the queue. It goes before a scheduled one, which has another queueing lock.
@@ -36,7 +71,8 @@ DO UPDATE SET scheduled_at = LEAST(job.scheduled_at, EXCLUDED.scheduled_at)
 -- name: node
 SELECT id, name, aet, host, port, calling_aet, max_associations, max_attempts, connect_seconds, response_seconds,
        enabled AND removed_at IS NULL AS enabled, failure_count,
-       CASE WHEN retry_at > now() THEN retry_at END AS paused_until
+       CASE WHEN retry_at > now() THEN retry_at END AS paused_until,
+       tls, tls_authorities, tls_fingerprint, tls_certificate, tls_key, user_name, profile
 FROM nodes_node WHERE id = %(node_id)s
 
 -- name: claim
@@ -45,7 +81,12 @@ WITH due AS (
     SELECT id FROM transfers_delivery
     WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent') AND next_attempt_at <= now()
     ORDER BY next_attempt_at, id
-    LIMIT %(limit)s
+    -- Those of a C-MOVE come first; they are taken in small portions, so that a cancel has something left to stop.
+    LIMIT CASE WHEN (
+        SELECT first.origin = 'move' FROM transfers_delivery first
+        WHERE first.node_id = %(node_id)s AND first.status IN ('waiting', 'failed', 'sent') AND first.next_attempt_at <= now()
+        ORDER BY first.next_attempt_at, first.id LIMIT 1
+    ) THEN %(move_limit)s::int ELSE %(limit)s::int END
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE transfers_delivery d
@@ -53,10 +94,10 @@ WITH due AS (
         lease_until = now() + make_interval(secs => %(lease_seconds)s),
         next_attempt_at = now() + make_interval(secs => %(lease_seconds)s)
     FROM due WHERE d.id = due.id
-    RETURNING d.id, d.version_id, d.attempts
+    RETURNING d.id, d.version_id, d.attempts, d.move_aet, d.move_message_id
 )
 SELECT c.id, c.attempts, v.file_path, v.dataset_offset, v.dataset_bytes, v.sha256,
-       i.sop_class_uid, i.sop_instance_uid, v.transfer_syntax_uid
+       i.sop_class_uid, i.sop_instance_uid, v.transfer_syntax_uid, c.move_aet, c.move_message_id
 FROM claimed c
 JOIN catalogue_version v ON v.id = c.version_id
 JOIN catalogue_instance i ON i.id = v.instance_id
@@ -80,7 +121,7 @@ WHERE d.id = r.id AND d.status <> 'confirmed'
 
 -- name: fail
 UPDATE transfers_delivery d
-SET status = CASE WHEN r.dead OR d.attempts >= %(max_attempts)s THEN 'dead' ELSE 'failed' END,
+SET status = CASE WHEN r.dead OR d.origin = 'move' OR d.attempts >= %(max_attempts)s THEN 'dead' ELSE 'failed' END,
     dimse_status = r.dimse_status, error = r.error, sha256 = r.sha256, sent_at = r.started_at, updated_at = now(),
     next_attempt_at = now() + make_interval(secs => r.delay), lease_owner = '', lease_until = NULL
 FROM unnest(%(ids)s::bigint[], %(dimse_statuses)s::int[], %(errors)s::text[], %(digests)s::bytea[],
@@ -91,7 +132,8 @@ WHERE d.id = r.id AND d.status = 'sent' AND d.lease_owner = %(owner)s
 -- name: give_back
 -- Rows that were claimed and never tried: the attempt does not count. With a reason they show as failed.
 UPDATE transfers_delivery
-SET status = CASE WHEN %(error)s <> '' OR attempts > 1 THEN 'failed' ELSE 'waiting' END,
+SET status = CASE WHEN %(error)s <> '' AND origin = 'move' THEN 'dead'
+                  WHEN %(error)s <> '' OR attempts > 1 THEN 'failed' ELSE 'waiting' END,
     attempts = attempts - 1, sent_at = NULL,
     error = CASE WHEN %(error)s <> '' THEN %(error)s ELSE error END,
     next_attempt_at = now() + make_interval(secs => %(delay)s), updated_at = now(), lease_owner = '', lease_until = NULL
@@ -106,6 +148,10 @@ SET last_failure_at = now(), last_error = %(error)s, failure_count = failure_cou
     retry_at = now() + make_interval(secs => %(delay)s)
 WHERE id = %(node_id)s
 RETURNING retry_at
+
+-- name: fail_moves
+UPDATE transfers_delivery SET status = 'dead', error = %(error)s, updated_at = now()
+WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed') AND origin = 'move'
 
 -- name: next_due
 SELECT next.at, next.at <= now() FROM (
@@ -184,7 +230,7 @@ SELECT count(*) FROM transfers_delivery WHERE node_id = %(node_id)s AND status I
 
 -- name: find
 SELECT d.id, s.study_instance_uid, i.sop_instance_uid, n.name AS node, d.rule_name, d.status, d.attempts,
-       CASE WHEN d.status IN ('waiting', 'failed') THEN GREATEST(d.next_attempt_at, n.retry_at) END AS next_attempt_at,
+       CASE WHEN d.status IN ('waiting', 'failed') THEN GREATEST(d.next_attempt_at, d.created_at, n.retry_at) END AS next_attempt_at,
        d.dimse_status, COALESCE(NULLIF(d.error, ''), CASE WHEN d.status = 'waiting' THEN n.last_error END, '') AS error,
        encode(v.sha256, 'hex') AS stored_sha256, encode(d.sha256, 'hex') AS sent_sha256, v.dataset_bytes,
        d.created_at, d.sent_at, d.confirmed_at
@@ -223,11 +269,18 @@ ORDER BY n.name, d.status
 SELECT id, instance_count FROM catalogue_study WHERE study_instance_uid = %(study_uid)s
 
 -- name: receipt_rows
-SELECT n.name, n.aet, i.sop_instance_uid, d.status, d.dimse_status, d.error, d.attempts, v.sha256, d.sha256,
-       v.dataset_bytes, v.transfer_syntax_uid, d.sent_at, d.confirmed_at
-FROM transfers_delivery d
-JOIN nodes_node n ON n.id = d.node_id
-JOIN catalogue_version v ON v.id = d.version_id
-JOIN catalogue_instance i ON i.id = v.instance_id
-WHERE d.study_id = %(study_id)s
-ORDER BY n.name, d.id
+-- Of several deliveries of a version to a node (one that was ordered, and each C-MOVE) the one that was confirmed.
+SELECT name, aet, sop_instance_uid, status, dimse_status, error, attempts, stored, sent, dataset_bytes, transfer_syntax_uid,
+       sent_at, confirmed_at
+FROM (
+    SELECT DISTINCT ON (d.node_id, d.version_id)
+           n.name, n.aet, i.sop_instance_uid, d.status, d.dimse_status, d.error, d.attempts, v.sha256 AS stored,
+           d.sha256 AS sent, v.dataset_bytes, v.transfer_syntax_uid, d.sent_at, d.confirmed_at, d.id
+    FROM transfers_delivery d
+    JOIN nodes_node n ON n.id = d.node_id
+    JOIN catalogue_version v ON v.id = d.version_id
+    JOIN catalogue_instance i ON i.id = v.instance_id
+    WHERE d.study_id = %(study_id)s AND d.status <> 'cancelled'
+    ORDER BY d.node_id, d.version_id, d.status <> 'confirmed', d.origin, d.id
+) best
+ORDER BY name, id
