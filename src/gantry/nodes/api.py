@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
+from django.db import transaction
 from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from ninja import Path, Query, Router, Status
 
 from gantry.accounts.page import PageQuery, answer, by_id
@@ -13,8 +18,25 @@ from gantry.accounts.route import may
 from gantry.nodes import registry
 from gantry.nodes.address import DimseAddress, check_aet, check_host, check_port
 from gantry.nodes.echo import echo
-from gantry.nodes.models import Node
-from gantry.nodes.schemas import EchoOut, NodeChange, NodeIn, NodeName, NodeOut, NodePage
+from gantry.nodes.fetch import Wanted
+from gantry.nodes.find import Found, find
+from gantry.nodes.items import Security
+from gantry.nodes.models import Fetch, Node
+from gantry.nodes.probe import probe
+from gantry.nodes.question import Answer
+from gantry.nodes.schemas import (
+    EchoOut,
+    FetchIn,
+    FetchOut,
+    FindIn,
+    FindOut,
+    NodeChange,
+    NodeIn,
+    NodeName,
+    NodeOut,
+    NodePage,
+    ProbeOut,
+)
 
 router = Router(tags=["nodes"])
 
@@ -43,7 +65,8 @@ def add_node(request: HttpRequest, body: NodeIn) -> Status[Node]:
     address: DimseAddress | str = body.address
     if not body.address:
         address = DimseAddress(check_aet(body.aet), check_host(body.host), check_port(body.port or 0))
-    node = registry.add(body.name, address, calling_aet=body.calling_aet, limits=limits, enabled=body.enabled)
+    security = Security(**body.security.dict())
+    node = registry.add(body.name, address, calling_aet=body.calling_aet, limits=limits, enabled=body.enabled, security=security)
     return Status(201, node)
 
 
@@ -63,6 +86,55 @@ def change_node(request: HttpRequest, name: Path[NodeName], body: NodeChange) ->
 def echo_node(request: HttpRequest, name: Path[NodeName]) -> EchoOut:
     """Open an association and send a C-ECHO (PS3.4 A). A failure is an answer too: `ok` is false."""
     return EchoOut.of(echo(registry.target_of(registry.get(name))))
+
+
+@router.post("/nodes/{name}/find", auth=may("nodes.query"), response=FindOut, summary="Ask a node what it has")
+def find_at_node(request: HttpRequest, name: Path[NodeName], body: FindIn) -> FindOut:
+    """C-FIND (PS3.4 C). Answers that do not fit what was asked are left out; a page is a part of one query."""
+    target = registry.target_of(registry.get(name))
+    seen = Found()
+
+    async def ask() -> list[Answer]:
+        asked = find(
+            target, body.level, body.keys, wanted=body.wanted, limit=body.skip + body.limit, deadline=body.seconds, seen=seen
+        )
+        return [answer async for answer in asked]
+
+    return FindOut(items=asyncio.run(ask())[body.skip :], more=seen.cut, dropped=seen.dropped)
+
+
+@router.post("/nodes/{name}/fetch", auth=may("nodes.fetch"), response={202: FetchOut}, summary="Fetch from a node")
+def fetch_from_node(request: HttpRequest, name: Path[NodeName], body: FetchIn) -> Status[Fetch]:
+    """Order a fetch into the home; it runs in the queue. `GET` its state until it has ended."""
+    node = registry.get(name)
+    uids = [str(Wanted.parse(uid)) for uid in dict.fromkeys(body.uids)]
+    with transaction.atomic():
+        made = Fetch.objects.create(node=node, uids=uids, how=body.how, created_at=timezone.now())
+        from gantry.nodes.work import fetch_ordered  # procrastinate's app needs Django ready
+
+        fetch_ordered.defer(fetch_id=str(made.id))
+    return Status(202, made)
+
+
+@router.get("/nodes/{name}/fetch/{fetch_id}", auth=may("nodes.fetch"), response=FetchOut, summary="See a fetch")
+def get_fetch(request: HttpRequest, name: Path[NodeName], fetch_id: UUID) -> Fetch:
+    """How far it is, and what is missing at its end."""
+    return get_object_or_404(Fetch, pk=fetch_id, node=registry.get(name))
+
+
+@router.delete("/nodes/{name}/fetch/{fetch_id}", auth=may("nodes.fetch"), response={202: FetchOut}, summary="Stop a fetch")
+def stop_fetch(request: HttpRequest, name: Path[NodeName], fetch_id: UUID) -> Status[Fetch]:
+    """Stop it; what came stays."""
+    found = get_object_or_404(Fetch, pk=fetch_id, node=registry.get(name))
+    Fetch.objects.filter(pk=found.pk, ended_at=None).update(cancel_wanted=True)
+    return Status(202, found)
+
+
+@router.post("/nodes/{name}/probe", auth=may("nodes.query"), response=ProbeOut, summary="Find out what a node can do")
+def probe_node(request: HttpRequest, name: Path[NodeName]) -> ProbeOut:
+    """Ask it, keep the answer with the node, and say what has changed. Takes seconds."""
+    found = probe(registry.target_of(registry.get(name)))
+    return ProbeOut(profile=found.as_dict(), changes=[] if found.error else registry.keep_profile(name, found))
 
 
 @router.delete("/nodes/{name}", auth=may("nodes.edit"), response={204: None}, summary="Remove a node")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from dimse.blocking import connect
 from dimse.errors import DimseError
 from dimse.negotiation import ContextProposal
 from dimse.uids import VERIFICATION
+from gantry.nodes.associate import associate
 from gantry.nodes.explain import explain, explain_status
 from gantry.nodes.items import SendTarget
 
@@ -28,15 +28,7 @@ def echo(target: SendTarget) -> EchoResult:
     """Connect, associate, C-ECHO, release. Never raises for what the peer or the network does."""
     began = time.monotonic()
     try:
-        with connect(
-            target.address.host,
-            target.address.port,
-            called_aet=target.address.aet,
-            calling_aet=target.calling_aet,
-            contexts=[ContextProposal(VERIFICATION)],
-            connect_timeout=target.connect_seconds,
-            response_timeout=target.response_seconds,
-        ) as association:
+        with associate(target, [ContextProposal(VERIFICATION)]) as association:
             status = association.echo()
             took = time.monotonic() - began
     except (DimseError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What is sent, to whom, and what came of it: the data types of `send`."""
+"""What is sent, to whom, and what came of it: the data types of `send`; and how a peer is spoken to."""
 
 from __future__ import annotations
 
@@ -10,13 +10,36 @@ from gantry.nodes.address import DimseAddress
 
 
 @dataclass(frozen=True, slots=True)
+class Security:
+    """How a peer is spoken to beyond plain TCP. With `tls` there is never a way back to plain.
+
+    The peer is known by its pinned `fingerprint` (SHA-256 of its certificate, hexadecimal), or by a chain to
+    `authorities` (a PEM file); one of them is needed. `certificate` and `key` are our own PEM files.
+    `user` and `passcode` are told in user identity negotiation (PS3.7 D.3.3.7).
+    """
+
+    tls: bool = False
+    authorities: str = ""
+    fingerprint: str = ""
+    certificate: str = ""
+    key: str = ""
+    user: str = ""
+    passcode: str = field(default="", repr=False)
+
+
+PLAIN = Security()
+
+
+@dataclass(frozen=True, slots=True)
 class SendTarget:
-    """A DIMSE peer and our patience with it (seconds)."""
+    """A DIMSE peer and our patience with it (seconds). `quirks` are those of its profile, see `nodes.profile.QUIRKS`."""
 
     address: DimseAddress
     calling_aet: str
     connect_seconds: float = 10.0
     response_seconds: float = 60.0
+    security: Security = PLAIN
+    quirks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +57,8 @@ class SendItem:
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
+    #: AE title and message id of the C-MOVE that this belongs to (PS3.7 9.1.1.1).
+    move_originator: tuple[str, int] | None = None
 
     @property
     def context(self) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import models
 
 
@@ -28,6 +30,16 @@ class Node(models.Model):
     retry_at = models.DateTimeField(null=True, help_text="Nothing is sent before, because the last connection failed")
     removed_at = models.DateTimeField(null=True, help_text="Removed by a person; kept because receipts name it")
 
+    tls = models.BooleanField(default=False, db_default=False, help_text="Only over TLS, never plain")
+    tls_authorities = models.TextField(default="", db_default="", help_text="PEM file of authorities; empty: none, it is pinned")
+    tls_fingerprint = models.TextField(default="", db_default="", help_text="SHA-256 of its certificate; empty: not pinned")
+    tls_certificate = models.TextField(default="", db_default="", help_text="PEM file of our certificate towards it")
+    tls_key = models.TextField(default="", db_default="", help_text="PEM file of the key of our certificate")
+    user_name = models.TextField(default="", db_default="", help_text="User identity; its passcode lies in HOME/secrets")
+    profile = models.JSONField(null=True, help_text="What the last probe found")
+    profiled_at = models.DateTimeField(null=True)
+    profile_change = models.TextField(default="", db_default="", help_text="What differed from the probe before; empty: nothing")
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["name"], condition=models.Q(removed_at=None), name="node_name"),
@@ -35,3 +47,48 @@ class Node(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Fetch(models.Model):
+    """A fetch that was ordered: waiting -> running -> done or failed; `cancelled` when a person stopped it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    node = models.ForeignKey(Node, models.CASCADE, related_name="fetches")
+    uids = models.JSONField(help_text="STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE")
+    how = models.TextField(default="auto")
+    state = models.TextField(default="waiting")
+    announced = models.IntegerField(null=True)
+    received = models.IntegerField(default=0)
+    present = models.IntegerField(default=0, help_text="Were here before")
+    missing = models.JSONField(default=list, help_text="SOP Instance UIDs that were announced and did not come")
+    error = models.TextField(default="")
+    cancel_wanted = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "fetches"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["waiting", "running", "done", "failed", "cancelled"]), name="fetch_state"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Commitment(models.Model):
+    """A storage commitment that we asked for (PS3.4 annex J). `result` maps SOP Instance UID to its failure reason,
+    0 where the node has committed itself; empty until the report came."""
+
+    transaction_uid = models.TextField(primary_key=True)
+    node = models.ForeignKey(Node, models.CASCADE, null=True, related_name="commitments")
+    instances = models.JSONField(help_text="Pairs of SOP Class UID and SOP Instance UID")
+    requested_at = models.DateTimeField()
+    reported_at = models.DateTimeField(null=True)
+    result = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.transaction_uid

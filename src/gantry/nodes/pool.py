@@ -9,16 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 
-from dimse.blocking import ClientAssociation, connect
+from dimse.blocking import ClientAssociation
 from dimse.errors import DimseError
 from dimse.negotiation import ContextProposal
+from gantry.nodes.associate import MAX_CONTEXTS, associate
 from gantry.nodes.items import SendTarget
 
 #: How long an association may wait for more work before it is released, seconds.
 IDLE_SECONDS = 3.0
-#: PS3.8 9.3.2.2: context ids are the odd numbers of one byte.
-MAX_CONTEXTS = 128
-
 Context = tuple[str, str]
 
 
@@ -49,7 +47,7 @@ class AssociationPool:
     def lease(self, target: SendTarget, needed: Context, wanted: Iterable[Context]) -> Leased:
         """An association on which `needed` was proposed: an idle one, or a new one that proposes `wanted` too.
 
-        The newest of `wanted` are preferred where they do not all fit. Raises what `dimse.blocking.connect` raises.
+        The newest of `wanted` are preferred where they do not all fit. Raises what `associate` raises.
         """
         with self._changed:
             for leased in reversed(self._idle):
@@ -63,16 +61,8 @@ class AssociationPool:
         """A new association, never an idle one."""
         others = [context for context in wanted if context != needed]
         proposed = [needed, *others[-(MAX_CONTEXTS - 1) :]]
-        association = connect(
-            target.address.host,
-            target.address.port,
-            called_aet=target.address.aet,
-            calling_aet=target.calling_aet,
-            # One syntax each: the peer cannot choose another one than that of the file.
-            contexts=[ContextProposal(sop_class, (syntax,)) for sop_class, syntax in proposed],
-            connect_timeout=target.connect_seconds,
-            response_timeout=target.response_seconds,
-        )
+        # One syntax each: the peer cannot choose another one than that of the file.
+        association = associate(target, [ContextProposal(sop_class, (syntax,)) for sop_class, syntax in proposed])
         return Leased(target, association, frozenset(proposed))
 
     def give_back(self, leased: Leased) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
@@ -13,9 +15,12 @@ from django.utils import timezone
 from gantry import config
 from gantry.nodes.address import DimseAddress, check_aet
 from gantry.nodes.errors import BadNode, NodeExists, NodeInUse, NodeMissing
-from gantry.nodes.items import SendTarget
+from gantry.nodes.items import PLAIN, Security, SendTarget
 from gantry.nodes.models import Node
+from gantry.nodes.passcodes import forget_passcode, keep_passcode, passcode_of
+from gantry.nodes.profile import NodeProfile, changes
 
+_FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", re.ASCII)
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
 
@@ -51,6 +56,31 @@ def _check_limits(limits: NodeLimits) -> None:
             raise BadNode(f"{field} is {value}; it must be between {low} and {high}")
 
 
+def check_security(security: Security) -> Security:
+    """As it is kept: full paths, the fingerprint in one spelling. Raises BadNode."""
+    files = {"authorities": security.authorities, "certificate": security.certificate, "key": security.key}
+    for what, path in files.items():
+        if path and not os.path.exists(path):
+            raise BadNode(f"the {what} file {path[:200]!r} does not exist")
+    if not security.tls:
+        if any(files.values()) or security.fingerprint:
+            raise BadNode("certificates and fingerprints are for TLS: switch it on (--tls)")
+    elif not (security.authorities or security.fingerprint):
+        raise BadNode(
+            "TLS needs to know whom to trust: name a file of authorities (--authorities), or the SHA-256 fingerprint of the "
+            "node's certificate (--fingerprint)"
+        )
+    if security.key and not security.certificate:
+        raise BadNode("a key without a certificate: name both (--certificate, --key)")
+    if security.fingerprint and not _FINGERPRINT.fullmatch(security.fingerprint):
+        raise BadNode("the fingerprint is no SHA-256 one: 64 hexadecimal digits, with or without colons")
+    if security.passcode and not security.user:
+        raise BadNode("a passcode without a user name")
+    paths = {what: os.path.abspath(path) if path else "" for what, path in files.items()}
+    fingerprint = security.fingerprint.replace(":", "").lower()
+    return Security(security.tls, fingerprint=fingerprint, user=security.user, passcode=security.passcode, **paths)
+
+
 def add(
     name: str,
     address: DimseAddress | str,
@@ -58,6 +88,7 @@ def add(
     calling_aet: str = "",
     limits: NodeLimits | None = None,
     enabled: bool = True,
+    security: Security = PLAIN,
 ) -> Node:
     """Register a DIMSE node. `calling_aet` empty: it is called with the AE title of this instance.
 
@@ -66,6 +97,7 @@ def add(
     limits = limits or NodeLimits()
     check_name(name)
     _check_limits(limits)
+    security = check_security(security)
     where = DimseAddress.parse(address) if isinstance(address, str) else address
     node = Node(
         name=name,
@@ -79,10 +111,18 @@ def add(
         response_seconds=limits.response_seconds,
         enabled=enabled,
         created_at=timezone.now(),
+        tls=security.tls,
+        tls_authorities=security.authorities,
+        tls_fingerprint=security.fingerprint,
+        tls_certificate=security.certificate,
+        tls_key=security.key,
+        user_name=security.user,
     )
     try:
         with transaction.atomic():
             node.save(force_insert=True)
+            if security.passcode:
+                keep_passcode(_home(), node.pk, security.passcode)
     except IntegrityError as error:
         raise NodeExists(f"there is a node {name!r} already: remove it first or choose another name") from error
     return node
@@ -95,7 +135,26 @@ def target_of(node: Node) -> SendTarget:
         node.calling_aet or config.current().aet,
         connect_seconds=node.connect_seconds,
         response_seconds=node.response_seconds,
+        security=security_of(node),
+        quirks=frozenset(NodeProfile.from_dict(node.profile).quirks) if node.profile else frozenset(),
     )
+
+
+def security_of(node: Node) -> Security:
+    """TLS and user of a node; the passcode is read from its file."""
+    return Security(
+        tls=node.tls,
+        authorities=node.tls_authorities,
+        fingerprint=node.tls_fingerprint,
+        certificate=node.tls_certificate,
+        key=node.tls_key,
+        user=node.user_name,
+        passcode=passcode_of(_home(), node.pk) if node.user_name else "",
+    )
+
+
+def _home() -> Path:
+    return Path(config.current().home)
 
 
 def target_at(address: DimseAddress | str) -> SendTarget:
@@ -115,6 +174,16 @@ def get(name: str) -> Node:
     if node is None:
         raise NodeMissing(f"there is no node {name[:80]!r}: `gantry node list` shows those that are")
     return node
+
+
+def keep_profile(name: str, found: NodeProfile) -> list[str]:
+    """Keep what a probe found; gives what has changed since the probe before, and keeps that too. Raises NodeMissing."""
+    node = get(name)
+    changed = changes(NodeProfile.from_dict(node.profile), found) if node.profile else []
+    Node.objects.filter(pk=node.pk).update(
+        profile=found.as_dict(), profiled_at=timezone.now(), profile_change="; ".join(changed)[:2000]
+    )
+    return changed
 
 
 def enable(name: str, *, enabled: bool = True) -> Node:
@@ -138,6 +207,7 @@ def remove(name: str, *, open_deliveries: Callable[[int], int]) -> None:
         count = open_deliveries(node.pk)
         if count:
             raise NodeInUse(f"node {name!r} has {count} deliveries that have not ended: wait for them, or disable the node")
+        forget_passcode(_home(), node.pk)
         try:
             with transaction.atomic():
                 node.delete()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from ninja import Schema
 from pydantic import ConfigDict, Field, model_validator
@@ -13,6 +14,20 @@ from gantry.nodes.echo import EchoResult
 from gantry.nodes.models import Node
 
 NodeName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["archive"])]
+
+
+class SecurityIn(Schema):
+    """TLS and user of a node. Files are paths on the server."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tls: bool = Field(default=False, description="Only over TLS, never plain")
+    authorities: Annotated[Text, Field(max_length=1000)] = Field(default="", description="PEM file of trusted authorities")
+    fingerprint: Annotated[Text, Field(max_length=100)] = Field(default="", description="SHA-256 of its certificate")
+    certificate: Annotated[Text, Field(max_length=1000)] = Field(default="", description="PEM file of our certificate")
+    key: Annotated[Text, Field(max_length=1000)] = Field(default="", description="PEM file of its key")
+    user: Annotated[Text, Field(max_length=256)] = Field(default="", description="User name in user identity negotiation")
+    passcode: Annotated[Text, Field(max_length=1024)] = Field(default="", description="Kept outside the database; never shown")
 
 
 class NodeIn(Schema):
@@ -35,6 +50,7 @@ class NodeIn(Schema):
     connect_seconds: float = Field(default=10.0, ge=0.1, le=600, allow_inf_nan=False)
     response_seconds: float = Field(default=60.0, ge=0.1, le=86400, allow_inf_nan=False)
     enabled: bool = True
+    security: SecurityIn = Field(default_factory=SecurityIn)
 
     @model_validator(mode="after")
     def _one_address(self) -> NodeIn:
@@ -67,6 +83,11 @@ class NodeOut(Schema):
     connect_seconds: float
     response_seconds: float
     enabled: bool
+    tls: bool
+    tls_fingerprint: str
+    user_name: str
+    profiled_at: datetime | None = Field(description="When it was probed last")
+    profile_change: str = Field(description="What differed from the probe before; empty: nothing")
     created_at: datetime
     last_success_at: datetime | None
     last_failure_at: datetime | None
@@ -105,3 +126,63 @@ class EchoOut(Schema):
             message=result.explanation,
             remedy=result.remedy,
         )
+
+
+class FindIn(Schema):
+    """What to ask a node."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: Literal["patient", "study", "series", "image"] = "study"
+    keys: dict[Annotated[str, Field(max_length=64)], Text] = Field(
+        default_factory=dict, max_length=64, description="By keyword", examples=[{"PatientID": "4711", "StudyDate": "20260101-"}]
+    )
+    wanted: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list, max_length=64, description="Keywords to answer"
+    )
+    limit: int = Field(default=100, ge=1, le=1000)
+    skip: int = Field(default=0, ge=0, le=10_000, description="Answers to leave out, for the next page")
+    seconds: float = Field(default=30.0, ge=1, le=120, allow_inf_nan=False, description="Give up after this")
+
+
+class FindOut(Schema):
+    """The answers of a node that fit what was asked."""
+
+    items: list[dict[str, str | list[str]]]
+    more: bool = Field(description="There may be more: ask with a higher `skip`")
+    dropped: int = Field(description="Answers that did not fit what was asked")
+
+
+class FetchIn(Schema):
+    """What to fetch into the home."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    uids: list[Annotated[Text, Field(max_length=200)]] = Field(
+        min_length=1, max_length=1000, description="STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE", examples=[["1.2.840.1"]]
+    )
+    how: Literal["auto", "get", "move"] = "auto"
+
+
+class FetchOut(Schema):
+    """A fetch and how far it is."""
+
+    id: UUID
+    state: str = Field(description="waiting, running, done, failed or cancelled", examples=["running"])
+    uids: list[str]
+    how: str
+    announced: int | None = Field(description="Instances that the node says it has; null: it could not say, or was not asked yet")
+    received: int
+    present: int = Field(description="Were here before")
+    missing: list[str] = Field(description="SOP Instance UIDs that did not come")
+    error: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class ProbeOut(Schema):
+    """What a node can do."""
+
+    profile: dict[str, Any]
+    changes: list[str] = Field(description="What differs from the probe before")

@@ -74,6 +74,27 @@ class _Run:
         self._outcome = SendOutcome()
         self._losses = 0
         self._failure = ""
+        self._opening = 0
+
+    def open(self, get: Callable[..., Leased], item: SendItem) -> Leased:
+        """An association by `lease` or `open` of the pool. Raises what they raise."""
+        with self._lock:
+            self._opening += 1
+        try:
+            return get(self.target, item.context, list(self.feed.contexts))
+        finally:
+            with self._lock:
+                self._opening -= 1
+
+    def give_back(self, leased: Leased) -> None:
+        """Keep an association for the next run, unless another thread of this one still waits for the peer: many
+        serve one association at a time."""
+        with self._lock:
+            awaited = self._opening > 0
+        if awaited:
+            release(leased)
+        else:
+            self.pool.give_back(leased)
 
     def start(self, threads: list[threading.Thread], associations: int) -> None:
         """As many threads as there is work for; one that ended because the peer gives no more is not replaced."""
@@ -146,7 +167,7 @@ class _Sender:
                     return
         finally:
             if self._leased is not None:
-                self._run.pool.give_back(self._leased)
+                self._run.give_back(self._leased)
 
     def _one(self, item: SendItem) -> bool:
         """Try one item; False when this thread is to end."""
@@ -177,7 +198,7 @@ class _Sender:
             self._leased = None
             release(leased)
         get = self._run.pool.open if fresh else self._run.pool.lease
-        self._leased = get(self._run.target, item.context, list(self._run.feed.contexts))
+        self._leased = self._run.open(get, item)
         return self._leased
 
     def _store(self, leased: Leased, item: SendItem, data: StoredDataSet, started: datetime) -> bool:
@@ -261,6 +282,7 @@ def _store(leased: Leased, item: SendItem, data: StoredDataSet) -> StoreResult:
         sop_instance_uid=item.sop_instance_uid,
         transfer_syntax_uid=item.transfer_syntax_uid,
         data=data.view,
+        move_originator=item.move_originator,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +16,8 @@ import pytest
 from tests.gantry.nodes.destination import Destination
 
 from dimse.acceptance import Reject, StoreAnswer, StoreRequest
+from gantry.nodes.address import DimseAddress
+from gantry.nodes.echo import echo
 from gantry.nodes.items import Outcome, SendItem, SendOutcome, SendResult, SendTarget
 from gantry.nodes.pool import AssociationPool
 from gantry.nodes.send import send
@@ -316,3 +320,28 @@ def test_a_source_that_raises_leaves_no_thread(make_items: Callable[..., list[Se
     with Destination() as destination, pytest.raises(RuntimeError, match="the source broke"):
         send(destination.target(), source, lambda _result: None, associations=2, stop=threading.Event())
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("send-")]
+
+
+@pytest.mark.peer("storescp")
+@pytest.mark.timeout(60)
+def test_a_peer_that_serves_one_association_at_a_time(
+    make_items: Callable[..., list[SendItem]], dcmtk: Callable[[str], str], tmp_path: Path
+) -> None:
+    """The others wait for their turn: an association must not be kept for later while they do."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = subprocess.Popen([dcmtk("storescp"), "+B", "-aet", "ONE", str(port)], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        target = SendTarget(DimseAddress("ONE", "127.0.0.1", port), "GANTRY")
+        pool = AssociationPool(idle_seconds=300)
+        while not echo(target).ok:
+            time.sleep(0.05)
+        began = time.monotonic()
+        outcome, results = run(target, make_items([2000] * 8), associations=4, pool=pool)
+        assert outcome.counts[Outcome.CONFIRMED] == 8, {result.explanation for result in results.values()}
+        assert time.monotonic() - began < 30
+        pool.close()
+    finally:
+        program.kill()
+        program.wait()
