@@ -69,6 +69,16 @@ bench: $(DEV) ## measure us and the peers side by side (needs DCMTK and Orthanc)
 torture: $(DEV) ## kill -9 and starve everything, 50 rounds
 	@$(BIN)/python -m pytest -q -m torture --timeout=3600 $(ARGS)
 
+# atheris is in no lock file and gets a venv of its own; what it feeds needs nothing but the standard library.
+FUZZ_VENV ?= .cache/fuzz-venv
+$(FUZZ_VENV)/.installed:
+	@$(PYTHON) -m venv $(FUZZ_VENV)
+	@$(FUZZ_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "atheris>=3,<4"
+	@touch $@
+
+fuzz: $(FUZZ_VENV)/.installed ## fuzz all that reads foreign bytes, coverage-guided (ARGS="pdu --seconds 600")
+	@PYTHONPATH=src:. $(FUZZ_VENV)/bin/python -m fuzz.run $(ARGS)
+
 roundtrip: $(DEV) ## send every file of a folder through Gantry to DCMTK and compare (FOLDER=...)
 	@$(BIN)/python tools/roundtrip.py $(FOLDER) $(ARGS)
 

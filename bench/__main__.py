@@ -1,6 +1,6 @@
 """Everything, one script after the other, into results/latest.json and the tables of README.md.
 
-    python -m bench [--only receive,forward,nagle,startup] [--rounds 3] [--try]
+    python -m bench [--only receive,forward,retrieve,find,stack,nagle,startup] [--rounds 3] [--try]
 
 `--try` runs everything at a hundredth of the size into results/try.json and leaves README.md alone: it shows
 that the scripts work, its numbers mean nothing.
@@ -22,11 +22,14 @@ from typing import Any
 from bench import table
 from bench.machine import REPOSITORY, end_cleanly, note
 
-SCRIPTS = ("receive", "forward", "nagle", "startup")
+SCRIPTS = ("receive", "forward", "retrieve", "find", "stack", "nagle", "startup")
 RESULTS = Path(__file__).parent / "results"
 _TRY = {
     "receive": ["--scale", "0.01", "--warm-mb", "16"],
     "forward": ["--scale", "0.01", "--warm-mb", "16", "--digests"],
+    "retrieve": ["--scale", "0.01", "--warm-mb", "16"],
+    "find": ["--studies", "1000", "--askers", "1", "--seconds", "0.3"],
+    "stack": ["--seconds", "0.2"],
     "nagle": ["--instances", "10", "--warm-mb", "16"],
     "startup": ["--cold-rounds", "0"],
 }

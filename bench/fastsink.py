@@ -64,103 +64,128 @@ class _Slot:
             _SLOT.pack_into(self._memory, self._at, *counted, first, last)
 
 
-class _Association:
-    """One association, read from one reused buffer; PDUs may end anywhere in it."""
+class Receiving:
+    """An association read from one reused buffer; PDUs may end anywhere in it. What comes is told to two methods."""
 
-    def __init__(self, sock: socket.socket, slot: _Slot, options: _Options) -> None:
-        self.sock, self.slot, self.options = sock, slot, options
-        self.buffer = memoryview(bytearray(_BUFFER))
-        self.start = self.end = 0
-        self.command = b""
-        self.request: dict[int, bytes] = {}
-        self.size = 0
-        self.digest = hashlib.sha256()
+    def __init__(self, sock: socket.socket, *, quickack: bool = True) -> None:
+        self.sock = sock
+        self._quickack = quickack
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._start = self._end = 0
+        self._command = b""
+        self._request: dict[int, bytes] = {}
+        self._size = 0
+
+    def commanded(self, context: int, request: dict[int, bytes]) -> None:
+        """A command set is complete; a data set may follow."""
+
+    def passed(self, view: memoryview) -> None:
+        """A piece of a data set."""
+
+    def stored(self, context: int, request: dict[int, bytes], size: int) -> None:
+        """The data set of `request` is complete."""
 
     def _fill(self) -> None:
-        if self.start == self.end:
-            self.start = self.end = 0
-        if self.options.quickack:
+        if self._start == self._end:
+            self._start = self._end = 0
+        if self._quickack:
             wire.quickack(self.sock)
-        count = self.sock.recv_into(self.buffer[self.end :])
+        count = self.sock.recv_into(self._buffer[self._end :])
         if not count:
             raise wire.WireError("closed")
-        self.end += count
+        self._end += count
 
-    def _take(self, count: int) -> memoryview:
+    def take(self, count: int) -> memoryview:
         """The next `count` bytes in one piece (small parts only)."""
-        if self.start + count > _BUFFER:
-            left = self.end - self.start
-            self.buffer[:left] = bytes(self.buffer[self.start : self.end])
-            self.start, self.end = 0, left
-        while self.end - self.start < count:
-            if self.start == self.end:
-                self.start = self.end = 0
+        if self._start + count > _BUFFER:
+            left = self._end - self._start
+            self._buffer[:left] = bytes(self._buffer[self._start : self._end])
+            self._start, self._end = 0, left
+        while self._end - self._start < count:
+            if self._start == self._end:
+                self._start = self._end = 0
             self._fill()
-        piece = self.buffer[self.start : self.start + count]
-        self.start += count
+        piece = self._buffer[self._start : self._start + count]
+        self._start += count
         return piece
 
     def _pass_by(self, count: int) -> None:
-        """Data set bytes: counted, hashed when wanted, never kept."""
-        self.size += count
+        self._size += count
         while count:
-            if self.start == self.end:
+            if self._start == self._end:
                 self._fill()
-            here = min(count, self.end - self.start)
-            if self.options.digests is not None:
-                self.digest.update(self.buffer[self.start : self.start + here])
-            self.start += here
+            here = min(count, self._end - self._start)
+            self.passed(self._buffer[self._start : self._start + here])
+            self._start += here
             count -= here
 
     def _fragment(self) -> int:
         """One PDV; gives its length with its length field."""
-        length, context, control = struct.unpack(">IBB", self._take(6))
+        length, context, control = struct.unpack(">IBB", self.take(6))
         body = length - 2
         if control & 1:
-            self.command += bytes(self._take(body))
+            self._command += bytes(self.take(body))
             if control & 2:
-                self._commanded(context)
+                self._request, self._command = wire.read_command(self._command), b""
+                self.commanded(context, self._request)
         else:
             self._pass_by(body)
             if control & 2:
-                self._stored(context)
+                size, self._size = self._size, 0
+                self.stored(context, self._request, size)
         return int(length) + 4
 
-    def _commanded(self, context: int) -> None:
-        self.request, self.command = wire.read_command(self.command), b""
-        if int.from_bytes(self.request[0x0100], "little") == wire.C_ECHO_RQ:
-            self._answer(context, wire.C_ECHO_RSP, None)
+    def one_pdu(self) -> int:
+        """Read one PDU; gives its type. One that is not P-DATA-TF is left for the caller: `body_length` bytes."""
+        kind, _, length = struct.unpack(">BBI", self.take(6))
+        if kind == wire.P_DATA:
+            while length > 0:
+                length -= self._fragment()
+        self.body_length = int(length)
+        return int(kind)
 
-    def _stored(self, context: int) -> None:
-        instance = self.request[0x1000]
-        if self.options.digests is not None:
+
+class _Association(Receiving):
+    """The sink's side: counts instances, hashes them when wanted, answers 0000."""
+
+    def __init__(self, sock: socket.socket, slot: _Slot, options: _Options) -> None:
+        super().__init__(sock, quickack=options.quickack)
+        self._slot, self._options = slot, options
+        self._digest = hashlib.sha256()
+
+    def commanded(self, context: int, request: dict[int, bytes]) -> None:
+        if int.from_bytes(request[0x0100], "little") == wire.C_ECHO_RQ:
+            self._answer(context, wire.C_ECHO_RSP, request, None)
+
+    def passed(self, view: memoryview) -> None:
+        if self._options.digests is not None:
+            self._digest.update(view)
+
+    def stored(self, context: int, request: dict[int, bytes], size: int) -> None:
+        instance = request[0x1000]
+        if self._options.digests is not None:
             name = instance.rstrip(b"\0 ").decode()
-            self.options.note(f"{name} {self.digest.hexdigest()} {self.size}\n")
-            self.digest = hashlib.sha256()
-        self.slot.add(instances=1, dataset_bytes=self.size)
-        self.size = 0
-        self._answer(context, wire.C_STORE_RSP, instance)
+            self._options.note(f"{name} {self._digest.hexdigest()} {size}\n")
+            self._digest = hashlib.sha256()
+        self._slot.add(instances=1, dataset_bytes=size)
+        self._answer(context, wire.C_STORE_RSP, request, instance)
 
-    def _answer(self, context: int, command: int, instance: bytes | None) -> None:
-        request = self.request
+    def _answer(self, context: int, command: int, request: dict[int, bytes], instance: bytes | None) -> None:
         answer = wire.response(command, request[0x0110], request[0x0002], instance, wire.SUCCESS)
         self.sock.sendall(wire.command_pdu(context, answer))
 
     def serve(self) -> None:
         """Until release, abort or a closed connection."""
         while True:
-            kind, _, length = struct.unpack(">BBI", self._take(6))
-            if kind == wire.P_DATA:
-                while length > 0:
-                    length -= self._fragment()
-            elif kind == wire.ASSOCIATE_RQ:
-                body = bytes(self._take(length))
-                accept = wire.associate_accept(body, wire.read_associate(body), self.options.max_pdu)
+            kind = self.one_pdu()
+            if kind == wire.ASSOCIATE_RQ:
+                body = bytes(self.take(self.body_length))
+                accept = wire.associate_accept(body, wire.read_associate(body), self._options.max_pdu)
                 self.sock.sendall(accept)
             elif kind == wire.RELEASE_RQ_TYPE:
                 self.sock.sendall(wire.RELEASE_RP)
                 return
-            else:
+            elif kind != wire.P_DATA:
                 return
 
 

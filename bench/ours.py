@@ -55,7 +55,7 @@ class Gantry(Peer):
         return [*_GANTRY, "up", "--home", str(self.home), *addresses]
 
     def environment(self) -> dict[str, str]:
-        return environment({"GANTRY_HOME": str(self.home), **self._settings})
+        return environment({"GANTRY_HOME": str(self.home), "GANTRY_UNKNOWN_CALLERS": "allow", **self._settings})
 
     def __enter__(self) -> Gantry:
         super().__enter__()

@@ -104,9 +104,35 @@ def _startup(result: Result) -> str:
     return markdown(["package cache", "clone s", "setup s", "demo s", "all s", "runs", "trouble"], cells)
 
 
+def _retrieve(result: Result) -> str:
+    columns = ("inst_s", "mb_s", "seconds", "cpu_s_per_1000", "runs")
+    cells = [[row["case"], row["peer"], *(row.get(column) for column in columns), _error(row)] for row in result["medians"]]
+    table = markdown(["case", "who", "inst/s", "MB/s", "seconds", "CPU s/1000", "runs", "trouble"], cells)
+    return f"{table}\n\nRatios (MB/s)\n\n{_ratio_table(result['ratios'], 'case')}"
+
+
+def _find(result: Result) -> str:
+    columns = ("studies", "key", "answers", "askers", "p50_ms", "p95_ms", "asked_s")
+    cells = [[*(row.get(column) for column in columns), row["runs"], _error(row)] for row in result["medians"]]
+    return markdown(["studies", "key", "answers", "askers", "p50 ms", "p95 ms", "questions/s", "runs", "trouble"], cells)
+
+
+def _stack(result: Result) -> str:
+    units = {row["case"]: row.get("unit", "") for row in result["runs"]}
+    cells = [
+        [row["case"], row["peer"], row.get("value"), units.get(row["case"]), row["runs"], _error(row)]
+        for row in result["medians"]
+    ]
+    table = markdown(["case", "engine", "value", "unit", "runs", "trouble"], cells)
+    return f"{table}\n\nRatios\n\n{_ratio_table(result['ratios'], 'case')}"
+
+
 _SECTIONS = {
     "receive": ("Receive", _receive),
     "forward": ("Send", _forward),
+    "retrieve": ("Retrieve", _retrieve),
+    "find": ("C-FIND on a large catalogue", _find),
+    "stack": ("The wire engine alone", _stack),
     "nagle": ("A stock storescu as sender", _nagle),
     "startup": ("From a clean clone to the receipt", _startup),
 }

@@ -20,6 +20,7 @@ RELEASE_RQ = b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00"
 RELEASE_RP = b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00"
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ_TYPE, RELEASE_RP_TYPE, ABORT = range(1, 8)
 C_STORE_RQ, C_STORE_RSP, C_ECHO_RQ, C_ECHO_RSP = 0x0001, 0x8001, 0x0030, 0x8030
+C_GET_RQ, C_GET_RSP, C_MOVE_RQ, C_MOVE_RSP = 0x0010, 0x8010, 0x0021, 0x8021
 NO_DATASET = 0x0101
 SUCCESS = 0x0000
 _IMPLEMENTATION = b"2.25.209374018237401982734"
@@ -79,8 +80,15 @@ def _item(kind: int, body: bytes) -> bytes:
     return struct.pack(">BBH", kind, 0, len(body)) + body
 
 
-def _user_information(max_pdu: int) -> bytes:
-    return _item(0x50, _item(0x51, struct.pack(">I", max_pdu)) + _item(0x52, _IMPLEMENTATION))
+def _role(sop_class: str) -> bytes:
+    """SCP/SCU role selection: the requestor will receive this class (PS3.7 D.3.3.4)."""
+    name = sop_class.encode()
+    return _item(0x54, struct.pack(">H", len(name)) + name + b"\x00\x01")
+
+
+def _user_information(max_pdu: int, receives: Sequence[str] = ()) -> bytes:
+    roles = b"".join(map(_role, receives))
+    return _item(0x50, _item(0x51, struct.pack(">I", max_pdu)) + _item(0x52, _IMPLEMENTATION) + roles)
 
 
 def _associate(kind: int, titles: bytes, items: bytes) -> bytes:
@@ -88,8 +96,10 @@ def _associate(kind: int, titles: bytes, items: bytes) -> bytes:
     return struct.pack(">BBI", kind, 0, len(body)) + body
 
 
-def associate_request(called: str, calling: str, contexts: Sequence[Context], max_pdu: int) -> bytes:
-    """A-ASSOCIATE-RQ."""
+def associate_request(
+    called: str, calling: str, contexts: Sequence[Context], max_pdu: int, receives: Sequence[str] = ()
+) -> bytes:
+    """A-ASSOCIATE-RQ; of the classes in `receives` we want to be the provider (for C-GET)."""
     items = b"".join(
         _item(
             0x20,
@@ -100,7 +110,7 @@ def associate_request(called: str, calling: str, contexts: Sequence[Context], ma
         for context in contexts
     )
     titles = called.encode().ljust(16) + calling.encode().ljust(16)
-    return _associate(ASSOCIATE_RQ, titles, items + _user_information(max_pdu))
+    return _associate(ASSOCIATE_RQ, titles, items + _user_information(max_pdu, receives))
 
 
 def associate_accept(request: bytes, negotiation: Negotiation, max_pdu: int) -> bytes:
@@ -168,6 +178,27 @@ def store_request(message_id: int, sop_class: str, sop_instance: str) -> bytes:
     )
 
 
+def retrieve_request(command: int, message_id: int, sop_class: str, destination: str = "") -> bytes:
+    """The command set of a C-GET-RQ, or of a C-MOVE-RQ to `destination`."""
+    move = [(0x0600, destination.encode() + b" " * (len(destination) % 2))] if destination else []
+    return command_set(
+        [
+            (0x0002, _uid(sop_class)),
+            (0x0100, _us(command)),
+            (0x0110, _us(message_id)),
+            *move,
+            (0x0700, _us(0)),
+            (0x0800, _us(0x0001)),
+        ]
+    )
+
+
+def study_identifier(study: str) -> bytes:
+    """An identifier at STUDY level with one Study Instance UID, implicit VR little endian."""
+    level, uid = b"STUDY ", _uid(study)
+    return struct.pack("<HHI", 0x0008, 0x0052, len(level)) + level + struct.pack("<HHI", 0x0020, 0x000D, len(uid)) + uid
+
+
 def echo_request(message_id: int) -> bytes:
     """The command set of a C-ECHO-RQ."""
     uid = _uid(VERIFICATION)
@@ -228,13 +259,18 @@ def read_response(sock: socket.socket, *, quick: bool = True) -> dict[int, bytes
 
 
 def associate(
-    address: tuple[str, int], contexts: Sequence[Context], *, called: str = "ANY-SCP", seconds: float = 120.0
+    address: tuple[str, int],
+    contexts: Sequence[Context],
+    *,
+    called: str = "ANY-SCP",
+    seconds: float = 120.0,
+    receives: Sequence[str] = (),
 ) -> tuple[socket.socket, Negotiation]:
     """Connect and associate. WireError when refused."""
     sock = socket.create_connection(address, timeout=seconds)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.sendall(associate_request(called, "BENCH", contexts, 131072))
+        sock.sendall(associate_request(called, "BENCH", contexts, 131072, receives))
         kind, body = read_pdu(sock)
         if kind == ASSOCIATE_RJ:
             raise WireError(f"association rejected: result {body[1]} source {body[2]} reason {body[3]}")

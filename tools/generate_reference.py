@@ -1,4 +1,5 @@
-"""Write docs/reference/*.md from the code: settings, metrics, facts, routes, commands. `--check` only compares.
+"""Write docs/reference/*.md from the code: settings, metrics, routes, commands, the DICOM conformance statement, the wire
+engine, the interoperability matrix. `--check` only compares.
 
 A test runs the check, so the reference cannot lag behind.
 """
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from generate_dimse import dimse_page
+from generate_interoperability import interoperability_page
 from prometheus_client.metrics import MetricWrapperBase
 
 from gantry import config, metrics
@@ -51,7 +54,9 @@ def metrics_page() -> str:
 
 
 def routes_page() -> str:
-    document = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    from gantry.main import openapi
+
+    document = json.loads(openapi.document())
     lines = [
         "# REST routes\n",
         "The whole description is [openapi.json](../openapi.json); a running server shows it under `/api/v1/docs`.",
@@ -96,11 +101,21 @@ def commands_page() -> str:
     return "\n".join(section(root, "gantry", 1)) + "\n"
 
 
+def conformance_page() -> str:
+    from gantry.main.conformance import statement
+    from gantry.main.conformance_page import as_markdown
+
+    return as_markdown(statement(config.Config()))
+
+
 PAGES = {
     "settings.md": settings_page,
     "metrics.md": metrics_page,
     "routes.md": routes_page,
     "commands.md": commands_page,
+    "conformance.md": conformance_page,
+    "dimse.md": dimse_page,
+    "interoperability.md": interoperability_page,
 }
 
 

@@ -40,6 +40,7 @@ class GantryProcess:
         own["GANTRY_HTTP"] = f"127.0.0.1:{self.http_port}"
         own["GANTRY_DICOM"] = f"127.0.0.1:{self.dicom_port}"
         own["GANTRY_AET"] = self.aet
+        own["GANTRY_UNKNOWN_CALLERS"] = "allow"
         source = str(Path(__file__).parents[2] / "src")
         own["PYTHONPATH"] = os.pathsep.join([source, *filter(None, [own.get("PYTHONPATH")])])
         if own.pop("PYTHONDONTWRITEBYTECODE", ""):

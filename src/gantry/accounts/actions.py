@@ -9,6 +9,8 @@ from types import MappingProxyType
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "admin.use": "Use the administration pages",
+        "callers.edit": "Say who may call the DICOM port, and for what",
+        "callers.view": "See who may call the DICOM port, and who was refused",
         "conflicts.view": "See senders that disagree about an instance or a patient",
         "deliveries.retry": "Queue failed and dead deliveries again",
         "deliveries.view": "See the delivery ledger and receipts",
@@ -16,6 +18,8 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "metrics.view": "Read the metrics",
         "nodes.echo": "Ask a node for a sign of life (C-ECHO)",
         "nodes.edit": "Add and remove nodes",
+        "nodes.fetch": "Fetch studies from nodes into this instance",
+        "nodes.query": "Ask nodes what they have and can do (C-FIND, probe)",
         "nodes.view": "See nodes",
         "quarantine.view": "See objects that could not be indexed",
         "rules.edit": "Add, remove, switch rules",
@@ -33,7 +37,16 @@ VIEWER = frozenset({
     "conflicts.view", "deliveries.view", "docs.view", "nodes.view", "rules.view", "session.own",
     "studies.download", "studies.view", "tokens.own",
 })  # fmt: skip
-OPERATOR = VIEWER | {"deliveries.retry", "metrics.view", "nodes.echo", "quarantine.view", "system.view"}
+OPERATOR = VIEWER | {
+    "callers.view",
+    "deliveries.retry",
+    "metrics.view",
+    "nodes.echo",
+    "nodes.fetch",
+    "nodes.query",
+    "quarantine.view",
+    "system.view",
+}
 
 #: A viewer reads, an operator keeps things running, an administrator may do everything.
 ROLES: Mapping[str, frozenset[str]] = MappingProxyType(

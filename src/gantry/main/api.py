@@ -27,6 +27,7 @@ from gantry.main import errors_api
 from gantry.main.health_api import router as health
 from gantry.nodes.api import router as nodes
 from gantry.nodes.api import wiring
+from gantry.receiver.api import router as callers
 from gantry.routing.api import router as routing
 from gantry.transfers.api import router as transfers
 from gantry.transfers.find import count_open
@@ -50,6 +51,7 @@ _REFUSALS = {
     "422": "The values are not valid",
     "429": "Too many attempts; see the header Retry-After",
     "500": "A fault of this server",
+    "502": "A node did not answer as it should",
     "503": "Something this server needs is away",
 }
 
@@ -161,7 +163,7 @@ def _build_v1() -> Api:
         parser=errors_api.JsonParser(), docs_decorator=_docs,
     )  # fmt: skip
     errors_api.install(api)
-    for router in (catalogue, nodes, routing, transfers, intake, accounts, health):
+    for router in (catalogue, nodes, callers, routing, transfers, intake, accounts, health):
         api.add_router("", router)
     return api
 

@@ -13,12 +13,15 @@ import typer
 import gantry
 from gantry.main import (
     cli_admin,
+    cli_callers,
+    cli_conformance,
     cli_context,
     cli_data,
     cli_deliveries,
     cli_errors,
     cli_nodes,
     cli_output,
+    cli_query,
     cli_rules,
 )
 from gantry.main.cli_output import JsonOption
@@ -33,6 +36,7 @@ app.add_typer(serve, name="serve")
 app.add_typer(cli_nodes.app, name="node")
 app.add_typer(cli_rules.app, name="rule")
 app.add_typer(cli_deliveries.app, name="deliveries")
+app.add_typer(cli_callers.app, name="caller")
 app.add_typer(cli_admin.token, name="token")
 app.add_typer(cli_admin.user, name="user")
 app.add_typer(cli_admin.config, name="config")
@@ -40,12 +44,17 @@ app.command("receipt", epilog=EPILOG)(cli_deliveries.receipt)
 app.command("import", epilog=EPILOG)(cli_data.import_)
 app.command("send", epilog=EPILOG)(cli_data.send)
 app.command("studies", epilog=EPILOG)(cli_data.studies)
+app.command("conformance", epilog=EPILOG)(cli_conformance.conformance)
+app.command("find", epilog=EPILOG)(cli_query.find)
+app.command("fetch", epilog=EPILOG)(cli_query.fetch)
+app.command("commit", epilog=EPILOG)(cli_query.commit)
 app.command("verify", epilog=EPILOG)(cli_data.verify)
 app.command("doctor", epilog=EPILOG)(cli_admin.doctor)
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Folder that holds all data (GANTRY_HOME; default ./var).")]
 HttpOption = Annotated[str | None, typer.Option("--http", help="Address of the web process, HOST:PORT.")]
 DicomOption = Annotated[str | None, typer.Option("--dicom", help="Address of the DICOM receiver, HOST:PORT.")]
+DicomTlsOption = Annotated[str | None, typer.Option("--dicom-tls", help="Address of a DICOM port that speaks TLS, HOST:PORT.")]
 AetOption = Annotated[str | None, typer.Option("--aet", help="Our AE title.")]
 
 
@@ -61,12 +70,18 @@ def options(
 
 
 @app.command(epilog=EPILOG)
-def up(home: HomeOption = None, http: HttpOption = None, dicom: DicomOption = None, aet: AetOption = None) -> None:
+def up(
+    home: HomeOption = None,
+    http: HttpOption = None,
+    dicom: DicomOption = None,
+    dicom_tls: DicomTlsOption = None,
+    aet: AetOption = None,
+) -> None:
     """Run everything: database, receivers, indexer, worker, web. Ctrl-C stops it."""
     from gantry.main import up as running
 
     cli_context.choose_home(home)
-    raise typer.Exit(running.up(cli_context.load({"http": http, "dicom": dicom, "aet": aet})))
+    raise typer.Exit(running.up(cli_context.load({"http": http, "dicom": dicom, "dicom_tls_address": dicom_tls, "aet": aet})))
 
 
 @app.command(epilog=EPILOG)

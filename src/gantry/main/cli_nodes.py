@@ -1,7 +1,8 @@
-"""`gantry node`: places we send to."""
+"""`gantry node`: places we talk to."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +11,9 @@ from gantry.main import cli_output
 from gantry.main.cli_context import connected, house, load
 from gantry.main.cli_output import JsonOption, YesOption
 
-app = typer.Typer(no_args_is_help=True, help="Nodes: the places we send to.")
-FIELDS = ("name", "aet", "host", "port", "calling_aet", "max_associations", "max_attempts", "enabled")
+app = typer.Typer(no_args_is_help=True, help="Nodes: the places we talk to.")
+FIELDS = ("name", "aet", "host", "port", "calling_aet", "max_associations", "max_attempts", "enabled", "tls",
+          "tls_authorities", "tls_fingerprint", "tls_certificate", "user_name")  # fmt: skip
 
 
 def as_dict(node: Any) -> dict[str, Any]:
@@ -22,20 +24,32 @@ def as_dict(node: Any) -> dict[str, Any]:
 
 
 @app.command()
-def add(
+def add(  # noqa: PLR0913, PLR0917  a command's parameters are its options
     name: Annotated[str, typer.Argument(help="A name of our own for it.")],
     address: Annotated[str, typer.Argument(metavar="AET@HOST:PORT", help="Where it is.")],
     calling_aet: Annotated[str, typer.Option(help="Our AE title towards it (default: our own).")] = "",
     associations: Annotated[int, typer.Option(help="Associations at once.")] = 4,
     attempts: Annotated[int, typer.Option(help="Attempts before a delivery is dead.")] = 12,
+    tls: Annotated[bool, typer.Option("--tls", help="Only over TLS, never plain.")] = False,
+    authorities: Annotated[str, typer.Option(metavar="PEM", help="TLS: whom to trust to vouch for it.")] = "",
+    fingerprint: Annotated[str, typer.Option(metavar="SHA256", help="TLS: the one certificate that it may show.")] = "",
+    certificate: Annotated[str, typer.Option(metavar="PEM", help="TLS: our certificate towards it.")] = "",
+    key: Annotated[str, typer.Option(metavar="PEM", help="TLS: the key of our certificate.")] = "",
+    user: Annotated[str, typer.Option(help="User name to tell it (user identity).")] = "",
+    passcode_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The user's passcode is the first line of this.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Add a DICOM node."""
     with house():
         from gantry.nodes import registry
+        from gantry.nodes.items import Security
 
         limits = registry.NodeLimits(max_associations=associations, max_attempts=attempts)
-        node = registry.add(name, address, calling_aet=calling_aet, limits=limits)
+        passcode = passcode_file.read_text(encoding="utf-8").split("\n", 1)[0] if passcode_file else ""
+        security = Security(tls, authorities, fingerprint, certificate, key, user, passcode)
+        node = registry.add(name, address, calling_aet=calling_aet, limits=limits, security=security)
         if json:
             cli_output.print_json(as_dict(node))
         else:
@@ -55,9 +69,10 @@ def list_(json: JsonOption = False) -> None:
             cli_output.print_json([as_dict(node) for node in nodes])
             return
         cli_output.print_table(
-            ("name", "address", "associations#", "enabled", "last success", "last error"),
+            ("name", "address", "security", "associations#", "enabled", "last success", "last error"),
             (
-                (node.name, f"{node.aet}@{node.host}:{node.port}", node.max_associations, "yes" if node.enabled else "no",
+                (node.name, f"{node.aet}@{node.host}:{node.port}", "TLS" if node.tls else "plain", node.max_associations,
+                 "yes" if node.enabled else "no",
                  node.last_success_at, node.last_error)
                 for node in nodes
             ),
@@ -83,6 +98,32 @@ def echo(
         cli_output.note(f"{where.address}: {result.explanation}")
         cli_output.note(result.remedy)
     raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command()
+def probe(
+    name: Annotated[str, typer.Argument(metavar="NAME|AET@HOST:PORT", help="A node, or an address.")],
+    json: JsonOption = False,
+) -> None:
+    """Find out what a node can do, keep that with the node, and say what has changed. Exit status 1 if it cannot be asked."""
+    from gantry.nodes import probe as probing
+
+    where = target(name)
+    with cli_output.progress("Asking", quiet=json) as advance:
+        found = probing.probe(where, advance=lambda: advance(1))
+    changes: list[str] = []
+    if "@" not in name and not found.error:
+        with house(create=False):
+            from gantry.nodes import registry
+
+            changes = registry.keep_profile(name, found)
+    if json:
+        cli_output.print_json({**found.as_dict(), "changes": changes})
+    else:
+        cli_output.print_table(("", "what"), probing.lines(found), title=f"{where.address}")
+        for change in changes:
+            cli_output.note(f"Changed since the last probe: {change}")
+    raise typer.Exit(1 if found.error else 0)
 
 
 @app.command()

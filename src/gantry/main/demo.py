@@ -105,6 +105,8 @@ def _prepare(folder: Path) -> Stage:
         {
             "http": f"127.0.0.1:{ports['http']}",
             "dicom": f"127.0.0.1:{ports['dicom']}",
+            # Only this machine reaches it; people shall be able to try their own tools on it.
+            "unknown_callers": "allow",
             "settle_quiet_seconds": 1.0,
             "disk_reserve_mb": 64,
         },

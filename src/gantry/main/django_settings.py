@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "gantry.nodes",
     "gantry.transfers",
     "gantry.routing",
+    "gantry.receiver",
     "gantry.main",
     "django.contrib.admin",
     "django.contrib.auth",

@@ -12,16 +12,14 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from gantry.config import Config, split_address
+from gantry.main import doctor_dicom, migrate, ports
 from gantry.main import home as homes
-from gantry.main import migrate, ports
 from gantry.main.errors import SetupError
+from gantry.main.findings import Finding
 from gantry.main.home import Home
 
-Level = Literal["fine", "warning", "problem"]
 _SLOW_SYNC = 0.1
 _SUBJECTS = (
     ("quarantine", "SELECT count(*) FROM intake_quarantinedobject WHERE state = 'held'", "objects are held in quarantine",
@@ -33,16 +31,6 @@ _SUBJECTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check."""
-
-    subject: str
-    level: Level
-    message: str
-    remedy: str = ""
-
-
 def examine(home: Home, config: Config) -> Iterator[Finding]:
     """All checks, in order; needs session.opened(). A check that fails itself is a problem, never an end."""
     running = homes.is_claimed(home)
@@ -52,9 +40,11 @@ def examine(home: Home, config: Config) -> Iterator[Finding]:
         lambda: _disk(home, config),
         lambda: _sync(home),
         lambda: _ports(config, running=running),
+        lambda: doctor_dicom.tls(config),
         lambda: _processes(home, running=running),
         _database,
         _counts,
+        lambda: doctor_dicom.callers(config),
         _nodes,
     )
     for check in checks:
@@ -135,7 +125,9 @@ def _sync(home: Home) -> Iterator[Finding]:
 
 
 def _ports(config: Config, *, running: bool) -> Iterator[Finding]:
-    for option, address in (("http", config.http), ("dicom", config.dicom)):
+    for option, address in (("http", config.http), ("dicom", config.dicom), ("dicom-tls", config.dicom_tls_address)):
+        if not address:
+            continue
         if running:
             yield _answers(option, address)
             continue

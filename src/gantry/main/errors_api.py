@@ -119,6 +119,7 @@ def _room_errors() -> list[tuple[type[Exception], int, str, str]]:
     """Errors of the rooms whose message is written for the caller: (class, status, code, remedy)."""
     from gantry.catalogue import errors as catalogue
     from gantry.nodes import errors as nodes
+    from gantry.receiver import errors as receiver
     from gantry.routing import errors as routing
     from gantry.transfers import errors as transfers
 
@@ -130,7 +131,11 @@ def _room_errors() -> list[tuple[type[Exception], int, str, str]]:
         (nodes.BadNode, 422, "bad_node", "Correct the value."),
         (nodes.NodeExists, 409, "node_exists", "Choose another name, or remove that node first."),
         (nodes.NodeMissing, 404, "not_found", "GET /api/v1/nodes lists the nodes."),
+        (nodes.BadQuery, 422, "bad_query", "Correct the keys; GET /api/v1/docs shows examples."),
+        (nodes.QueryFailed, 502, "node_failed", "POST /api/v1/nodes/{name}/echo tells whether it answers at all."),
         (nodes.NodeInUse, 409, "node_in_use", "Wait for its deliveries, or take it out of the rules first."),
+        (receiver.BadCaller, 422, "bad_caller", "Correct the value."),
+        (receiver.CallerMissing, 404, "not_found", "GET /api/v1/callers lists the callers."),
         (routing.BadCondition, 422, "bad_condition", "Write Keyword=value, as in Modality=CT,MR."),
         (routing.BadRule, 422, "bad_rule", "Correct the value."),
         (routing.RuleExists, 409, "rule_exists", "Choose another name, or remove that rule first."),

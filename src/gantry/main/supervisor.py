@@ -21,6 +21,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dimse.errors import TlsError
 from gantry import config as settings
 from gantry.config import Config
 from gantry.main import home as homes
@@ -57,6 +58,7 @@ class Supervisor:
         self._asked = False
         self._guard: threading.Thread | None = None
         self._listener: socket.socket | None = None
+        self._tls_listener: socket.socket | None = None
         self._started_at = datetime.now(UTC)
 
     def start(self, progress: Callable[[str], None] = lambda _: None) -> None:
@@ -72,6 +74,9 @@ class Supervisor:
         await_leftovers(self.home.run)
         ports.check_free(self.config.http, "http")
         self._listener = ports.listen(self.config.dicom, "dicom")
+        if self.config.dicom_tls_address:
+            check_tls(self.config)
+            self._tls_listener = ports.listen(self.config.dicom_tls_address, "dicom-tls")
         progress("database")
         self._start_database()
         progress("tables")
@@ -134,11 +139,13 @@ class Supervisor:
         assert listener is not None
         environment = self._environment()
         receivers = self.config.receivers or min(_MAX_AUTO_RECEIVERS, len(os.sched_getaffinity(0)))
-        plan = [(f"receiver-r{index}", ["receiver", "--slot", f"r{index}"], [listener.fileno()]) for index in range(receivers)]
+        sockets = [listener.fileno(), *([self._tls_listener.fileno()] if self._tls_listener is not None else [])]
+        plan = [(f"receiver-r{index}", ["receiver", "--slot", f"r{index}"], sockets) for index in range(receivers)]
         plan = [("indexer", ["indexer"], []), *plan, ("worker", ["worker"], []), ("web", ["web"], [])]
         children = []
         for name, arguments, descriptors in plan:
-            extra = {"GANTRY_LISTEN_FD": str(descriptors[0])} if descriptors else {}
+            names = ("GANTRY_LISTEN_FD", "GANTRY_LISTEN_TLS_FD")
+            extra = {variable: str(number) for variable, number in zip(names, descriptors, strict=False)}
             children.append(
                 Child(
                     name,
@@ -197,16 +204,15 @@ class Supervisor:
 
     def tend(self) -> None:
         """Restart what has ended and is due."""
-        changed = False
+        before = [(child.pid, child.restarts) for child in self.children]
         for child in self.children:
             ended = child.tend(time.monotonic())
             if ended is None:
                 continue
-            changed = True
             pid, status = ended
             log.error("%s (process %s) ended: %s; starting it again", child.name, pid, _ending(status))
             self._forget_gauges(pid)
-        if changed:
+        if [(child.pid, child.restarts) for child in self.children] != before:
             self.write_status()
 
     def _forget_gauges(self, pid: int) -> None:
@@ -222,6 +228,7 @@ class Supervisor:
             "started_at": self._started_at.isoformat(timespec="seconds"),
             "http": self.config.http,
             "dicom": self.config.dicom,
+            "dicom_tls": self.config.dicom_tls_address,
             "aet": self.config.aet,
             "postgres_restarts": self._postgres_restarts,
             "processes": {
@@ -245,9 +252,9 @@ class Supervisor:
                     log.error("%s did not stop in time and was killed", child.name)
             log.info("%s stopped after %.1f s", kind, time.monotonic() - began)
         self.children = []
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        for listener in filter(None, (self._listener, self._tls_listener)):
+            listener.close()
+        self._listener = self._tls_listener = None
         if self._guard is not None:
             self._guard.join(postgres.START_SECONDS)
             self._guard = None
@@ -262,6 +269,16 @@ class Supervisor:
                 (self.home.run / "indexer.alive").unlink(missing_ok=True)
             os.close(self._claim)
             self._claim = -1
+
+
+def check_tls(config: Config) -> None:
+    """Raises SetupError when the files of the TLS port do not do: better now than in processes that end at once."""
+    from gantry.receiver.secure import tls_context
+
+    try:
+        tls_context(config)
+    except TlsError as error:
+        raise SetupError(error.cause, error.remedy) from error
 
 
 def _ending(status: int) -> str:

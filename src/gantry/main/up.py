@@ -50,9 +50,18 @@ def _welcome(supervisor: Supervisor, seconds: float) -> None:
     console.print(f"Gantry is up after {seconds:.1f} s. Home: {cli_output.text(supervisor.home.path)}", soft_wrap=True)
     console.print(f"  web    http://{cli_output.text(config.http)}/")
     console.print(f"  DICOM  {cli_output.text(config.aet)}@{cli_output.text(config.dicom)}")
+    if config.dicom_tls_address:
+        words = f"  DICOM  {cli_output.text(config.aet)}@{cli_output.text(config.dicom_tls_address)} over TLS"
+        console.print(f"{words}, certificates of callers: {config.dicom_tls_clients}", soft_wrap=True)
     hosts = {split_address(address)[0] for address in (config.http, config.dicom)}
-    if not hosts <= {"127.0.0.1", "::1", "localhost"}:
-        console.print("  Open to the network: DICOM itself asks nobody for a password; mind your firewall.")
+    if config.unknown_callers != "refuse" and not hosts <= {"127.0.0.1", "::1", "localhost"}:
+        console.print(
+            f"  Open to the network, and strangers are let in (unknown_callers: {config.unknown_callers}): mind your firewall.",
+            soft_wrap=True,
+        )
+    if config.unknown_callers == "refuse":
+        console.print("  Callers: nodes, and who is let in with `gantry caller allow AET`; see `gantry caller refused`.",
+                      soft_wrap=True)  # fmt: skip
     if supervisor.first_password is not None:
         console.print(
             f"  First sign-in, shown only now: user [bold]admin[/bold], password [bold]{supervisor.first_password}[/bold]"

@@ -54,6 +54,9 @@ def test_every_action_but_one_guards_a_route() -> None:
     assert {one.action for one in routes()} - {"public"} == ACTIONS - {"system.view"}, "system.view: the details of /health/ready"
 
 
+UNKNOWN_JOB = "00000000-0000-4000-8000-000000000000"
+
+
 @dataclass(frozen=True)
 class Case:
     """A request that a person with the right role gets a success for."""
@@ -77,12 +80,22 @@ CASES = [
     Case("GET", "/api/v1/instances/1.2.3.1.1", "studies.view"),
     Case("GET", "/api/v1/instances/1.2.3.1.1/file", "studies.download"),
     Case("GET", "/api/v1/conflicts", "conflicts.view"),
+    Case("GET", "/api/v1/callers", "callers.view"),
+    Case("GET", "/api/v1/callers/refused", "callers.view"),
+    Case("POST", "/api/v1/callers", "callers.edit", {"aet": "CT2", "may": ["store"]}, 201),
+    Case("PATCH", "/api/v1/callers/ct1", "callers.edit", {"enabled": False}),
+    Case("DELETE", "/api/v1/callers/ct1", "callers.edit", None, 204),
     Case("GET", "/api/v1/nodes", "nodes.view"),
     Case("POST", "/api/v1/nodes", "nodes.edit", {"name": "n2", "address": "A@127.0.0.1:104"}, 201),
     Case("GET", "/api/v1/nodes/archive", "nodes.view"),
     Case("PATCH", "/api/v1/nodes/archive", "nodes.edit", {"enabled": False}),
     Case("DELETE", "/api/v1/nodes/archive", "nodes.edit", None, 204),
     Case("POST", "/api/v1/nodes/archive/echo", "nodes.echo"),
+    Case("POST", "/api/v1/nodes/archive/find", "nodes.query", {}, 502),
+    Case("POST", "/api/v1/nodes/archive/fetch", "nodes.fetch", {"uids": ["1.2.3"]}, 202),
+    Case("GET", f"/api/v1/nodes/archive/fetch/{UNKNOWN_JOB}", "nodes.fetch", None, 404),
+    Case("DELETE", f"/api/v1/nodes/archive/fetch/{UNKNOWN_JOB}", "nodes.fetch", None, 404),
+    Case("POST", "/api/v1/nodes/archive/probe", "nodes.query", {}),
     Case("GET", "/api/v1/rules", "rules.view"),
     Case("POST", "/api/v1/rules", "rules.edit", RULE, 201),
     Case("GET", "/api/v1/rules/r1", "rules.view"),
@@ -117,7 +130,7 @@ def test_the_table_has_every_route_of_the_api() -> None:
     table = {
         (
             "*" if case.action == "docs.view" else case.method,
-            re.sub(r"(?<=/)(1\.2[0-9.]*|archive|r1|\{token\})(?=/|$)", "*", case.route),
+            re.sub(r"(?<=/)(1\.2[0-9.]*|archive|r1|ct1|\{token\}|[0-9a-f-]{36})(?=/|$)", "*", case.route),
             case.action,
         )
         for case in CASES
@@ -140,6 +153,7 @@ def _json(body: Any) -> bytes:
 @pytest.fixture
 def furniture(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from gantry import config
+    from gantry.receiver import allow
     from gantry.routing import rules
 
     monkeypatch.setattr(config, "_current", config.current().model_copy(update={"home": tmp_path}))
@@ -147,6 +161,7 @@ def furniture(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     stored.node("archive")
     stored.node("other")
     rules.add("r1", to=["other"])
+    allow.allow("ct1")
 
 
 @pytest.mark.django_db
