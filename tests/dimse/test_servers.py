@@ -318,7 +318,8 @@ def test_a_server_that_goes_while_we_send_is_an_error_with_a_name(driver: str) -
 
     with serving(driver, keeper=Keeper(on_write=slow)) as running:
         association = join(running)
-        threading.Timer(0.2, running.stop, (0.0,)).start()
+        stopping = threading.Timer(0.2, running.stop, (0.0,))
+        stopping.start()
 
         def send_for_ever() -> None:
             for number in range(10_000):
@@ -326,6 +327,7 @@ def test_a_server_that_goes_while_we_send_is_an_error_with_a_name(driver: str) -
 
         with pytest.raises(AssociationAborted):
             send_for_ever()
+        stopping.join()  # before the loop it runs on is stopped
 
 
 def test_two_hundred_associations_leave_nothing_behind(driver: str) -> None:
