@@ -1,10 +1,10 @@
 """The wire engine alone against pynetdicom: reading and writing PDUs, associations per second, what TLS leaves.
 
-    python -m bench.stack [--only decode,encode,associate,tls] [--rounds 3] [--seconds 2]
+    python -m bench.stack [--only decode,encode,associate,tls,tls-gantry] [--rounds 3] [--seconds 2]
 
 `decode`, `encode`: a C-STORE of 16 MB in PDUs of 16 KB and 128 KB, from bytes to data set pieces and back, in memory.
 `associate`: connect, A-ASSOCIATE with one context, C-ECHO, release, one after the other, by one raw requestor against
-an echo server. `tls`: C-STORE of 0.5 MB instances by our client to our server, TLS 1.3 against plain.
+an echo server. `tls`: C-STORE of 0.5 MB instances by our client to our server that drops them, TLS 1.3 against plain. `tls-gantry`: 1 000 CT to a whole Gantry, synced before the answer.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bench import summary, wire
-from bench.machine import REPOSITORY, end_cleanly, note, report
+from bench import data, summary, wire
+from bench.machine import REPOSITORY, Workplace, end_cleanly, free_port, note, report
+from bench.ours import Gantry
 
 sys.path[:0] = [str(REPOSITORY / "src")]
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -98,6 +99,7 @@ def _decode_pynetdicom(pdu: int) -> Callable[[], int]:
             received.decode(data[at:end])
             message.decode_msg(received.to_primitive())
             at = end
+        assert message.data_set is not None
         size = message.data_set.getbuffer().nbytes
         assert size == _SIZE
         return int(size)
@@ -209,12 +211,12 @@ def _serve_asyncio(talk: Connection) -> None:
 
 def _serve_pynetdicom(talk: Connection) -> None:
     from pynetdicom import AE
-    from pynetdicom.sop_class import Verification
 
     entity = AE("ECHO")
-    entity.add_supported_context(Verification)
+    entity.add_supported_context(wire.VERIFICATION)
     server = entity.start_server(("127.0.0.1", 0), block=False)
     assert server is not None
+    assert server.socket is not None
     talk.send(server.socket.getsockname())
     talk.recv()
 
@@ -304,11 +306,45 @@ def _tls(case: str, peer: str, options: argparse.Namespace) -> list[Row]:
     return [{"case": case, "value": round(rate / 1e6, 1), "unit": "MB/s"}]
 
 
+def _tls_product(case: str, peer: str, options: argparse.Namespace) -> list[Row]:
+    """The same to a whole Gantry: synced and indexed. Each instance has a UID of its own."""
+    from dimse import ContextProposal
+    from dimse.blocking import connect
+    from dimse.tls import TlsFiles, client_context
+
+    items = data.load("ct", options.scale).items
+    folder = data.load("ct", options.scale).folder
+    with Workplace() as place:
+        home = place.fresh("tls")
+        certificate, key = _certificate(home)
+        secure = free_port()
+        settings = {
+            "GANTRY_DICOM_TLS_ADDRESS": f"127.0.0.1:{secure}", "GANTRY_DICOM_TLS_CERTIFICATE": certificate,
+            "GANTRY_DICOM_TLS_KEY": key, "GANTRY_DICOM_TLS_CLIENTS": "none", "GANTRY_UNKNOWN_CALLERS": "allow",
+        }  # fmt: skip
+        with Gantry("gantry", home, **settings) as gantry:
+            tls = client_context(TlsFiles("", "", (certificate,))) if peer == "tls13" else None
+            proposal = ContextProposal(CT, (wire.EXPLICIT_LE,))
+            port = secure if tls is not None else gantry.port
+            with connect("127.0.0.1", port, called_aet="GANTRY", calling_aet="B", contexts=[proposal], tls=tls) as association:
+                begun, size = time.perf_counter(), 0
+                for item in items:
+                    raw = memoryview((folder / item.path).read_bytes())[item.offset :]
+                    result = association.store(
+                        sop_class_uid=CT, sop_instance_uid=item.sop_instance, transfer_syntax_uid=wire.EXPLICIT_LE, data=raw
+                    )
+                    assert result.stored
+                    size += raw.nbytes
+                rate = size / (time.perf_counter() - begun)
+    return [{"case": case, "value": round(rate / 1e6, 1), "unit": "MB/s"}]
+
+
 PARTS: dict[str, tuple[Callable[[str, str, argparse.Namespace], list[Row]], tuple[str, ...]]] = {
     "decode": (_codec, ("dimse", "pynetdicom")),
     "encode": (_codec, ("dimse", "pynetdicom")),
     "associate": (_associate, tuple(SERVERS)),
     "tls": (_tls, ("tls13", "plain")),
+    "tls-gantry": (_tls_product, ("tls13", "plain")),
 }
 
 
@@ -318,6 +354,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the wire engine alone.")
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the set for tls-gantry")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long one figure is taken")
     options = parser.parse_args()
     rows: list[Row] = []
