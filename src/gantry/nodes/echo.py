@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dimse.errors import DimseError
 from dimse.negotiation import ContextProposal
+from dimse.status import Service
 from dimse.uids import VERIFICATION
 from gantry.nodes.associate import associate
 from gantry.nodes.explain import explain, explain_status
@@ -35,6 +36,6 @@ def echo(target: SendTarget) -> EchoResult:
         why = explain(error, target)
         return EchoResult(False, time.monotonic() - began, None, why.cause, why.remedy)
     if status:
-        why = explain_status(status, "")
+        why = explain_status(status, "", Service.ECHO)
         return EchoResult(False, took, status, why.cause, why.remedy)
     return EchoResult(True, took, 0)
