@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import ssl
 import threading
 import time
@@ -485,6 +486,27 @@ def test_reports_come_on_the_same_association_while_other_work_goes_on() -> None
         assert association.await_report(0.05, lambda request: NormalisedAnswer()) is None
     assert outcome == [0, 0x0113]
     assert archive.stored["1.9"] == bytes(9**6)
+
+
+def test_a_release_in_the_same_segment_as_the_answer_to_a_report() -> None:
+    outcome: list[object] = []
+    archive = Archive(answer=commitment(outcome))
+    with serving(archive) as port:
+        association = join(port)
+        association.normalised(ACTION)
+        association.await_report(3, lambda request: NormalisedAnswer())
+
+        def hold_back(request: NormalisedRequest) -> NormalisedAnswer:
+            sock = association._sock
+            assert isinstance(sock, socket.socket)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # 0.2 s at most, by the kernel
+            return NormalisedAnswer()
+
+        association.await_report(3, hold_back)
+        began = time.monotonic()
+        association.release()
+        assert time.monotonic() - began < 2
+    assert (outcome, archive.ended) == ([0, 0], ["released"])
 
 
 def test_a_report_that_cannot_be_delivered_is_told_to_the_provider() -> None:

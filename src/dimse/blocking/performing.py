@@ -57,6 +57,7 @@ class Performer:
             exchange.asked = None
         if not self._reporting:
             self._send_reports()
+        exchange.check()  # the end of the association may have come in the same read as the last answer to us
         return exchange.hand_over()
 
     def _query(self, asked: Asked, answers: Answers) -> Final:
