@@ -11,6 +11,8 @@ STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 ONCE ?=
 ARGS ?=
+# Test processes beside each other; each has a database of its own.
+JOBS ?= 2
 
 .PHONY: help setup up demo test lint types docs bench torture fuzz roundtrip lock clean
 
@@ -49,7 +51,7 @@ demo: $(STAMP) ## receive, store, index, route, deliver a real study and show th
 	@$(BIN)/gantry demo $(if $(ONCE),--once) $(ARGS)
 
 test: $(DEV) ## all tests but the long ones
-	@$(BIN)/python -m pytest -q -m "not torture" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not torture" $(ARGS)
 
 lint: $(DEV) ## ruff, layers, lock files
 	@$(BIN)/ruff check .

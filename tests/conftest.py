@@ -48,6 +48,13 @@ def pytest_configure() -> None:
     django.setup()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Each process of `-n` makes a home and a database of its own: it must not inherit where ours are."""
+    for name in ("GANTRY_HOME", "GANTRY_DATABASE_URL", "DJANGO_SETTINGS_MODULE"):
+        os.environ.pop(name, None)
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_folder, ignore_errors=True)
 

@@ -7,6 +7,7 @@ only writes a byte, and a thread does the rest.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -28,6 +29,14 @@ def stop_event(*numbers: signal.Signals) -> threading.Event:
         stop.set()
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
-    for number in numbers or (signal.SIGTERM, signal.SIGINT):
+    heeded = numbers or (signal.SIGTERM, signal.SIGINT)
+    for number in heeded:
         signal.signal(number, heard)
+    # Python's end puts the default action back: a late signal would then kill a process that is ending in order.
+    atexit.register(_ignore, heeded)
     return stop
+
+
+def _ignore(numbers: tuple[signal.Signals, ...]) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
