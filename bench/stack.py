@@ -77,7 +77,7 @@ def _decode_ours(pdu: int) -> Callable[[], int]:
         for start in range(0, len(data), chunk):
             core.receive(data[start : start + chunk])
             while (event := core.next_event()) is not None:
-                size += len(getattr(event, "view", b""))
+                size += sum(map(len, getattr(event, "views", ())))
         assert size == _SIZE
         return size
 

@@ -16,6 +16,7 @@ NAMES = (
     "acceptor",
     "requestor",
     "listener",
+    "driver",
     "identifier",
     "dataset_scan",
     "part10",

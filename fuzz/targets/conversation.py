@@ -40,7 +40,7 @@ def feed(core: Association, chunks: list[bytes]) -> list[object]:
             core.receive(chunk)
             while (event := core.next_event()) is not None:
                 if isinstance(event, DataFragment):
-                    data += event.view
+                    data += b"".join(event.views)
                     if event.last:
                         told.append((event.context_id, data))
                         data = b""

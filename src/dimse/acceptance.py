@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import cast
 from uuid import UUID, uuid4
 
 from dimse.association import Association
@@ -26,7 +28,7 @@ from dimse.commands import (
 )
 from dimse.errors import AssociationFailure, Refused
 from dimse.items import AsyncWindow, ContextAnswer, ExtendedNegotiation, RoleSelection, UserInformation
-from dimse.negotiation import AcceptedContext, ContextPolicy, Negotiator, answer_all, relational_classes
+from dimse.negotiation import AcceptedContext, ContextPolicy, Negotiator, answer_all, combined_classes, relational_classes
 from dimse.pdu import AssociateAccept, AssociateReject, AssociateRequest, encode_reject
 from dimse.status import PROCESSING_FAILURE
 from dimse.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -40,6 +42,8 @@ RELEASED, ABORTED, LOST, TIMED_OUT, BROKEN, STOPPED, REJECTED = (
 #: What callers hear when all places are taken, how many at once; the rest are closed silently.
 LOCAL_LIMIT_EXCEEDED = encode_reject(AssociateReject(result=2, source=3, reason=2))
 MAX_TURNED_AWAY = 256
+#: The receive buffer of a connection that has not filled this one yet, bytes: most associations only ask or wait.
+FIRST_BUFFER = 16384
 
 
 class Stopped(AssociationFailure):
@@ -98,10 +102,12 @@ class AssociationInfo:
     peer: PeerAddress
     request: AssociateRequest
     contexts: Mapping[int, AcceptedContext]
-    #: DER of the certificate the peer showed; None without TLS or without certificate.
-    certificate: bytes | None = None
     #: SOP classes for which relational queries were agreed on.
     relational: frozenset[str] = frozenset()
+    #: What the acceptor said with its `Accept`.
+    note: object = None
+    #: SOP classes for which date and time of a query are one moment.
+    combined: frozenset[str] = frozenset()
 
     @property
     def calling_aet(self) -> str:
@@ -127,6 +133,8 @@ class Accept:
     user_identity_response: bytes | None = None
     policy: ContextPolicy | None = None
     extended: tuple[ExtendedNegotiation, ...] | None = None
+    #: Whatever the acceptor wants to find again in `AssociationInfo.note`: who it is, what it may.
+    note: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +211,21 @@ def read_store(command: Command) -> StoreRequest:
     return request
 
 
+@lru_cache(maxsize=64)
+def _negotiates(kind: type) -> bool:
+    """Whether it has what a `Negotiator` has; asking `isinstance` of a protocol takes as long as all the rest."""
+    return hasattr(kind, "roles") and hasattr(kind, "extended")
+
+
 def build_accept(request: AssociateRequest, decision: Accept, policy: ContextPolicy, max_pdu: int) -> AssociateAccept:
     """A-ASSOCIATE-AC for a decision. One operation at a time is granted where a window was asked for."""
     policy = decision.policy or policy
     contexts = decision.contexts if decision.contexts is not None else answer_all(request, policy)
     roles, extended = decision.roles, decision.extended
-    if isinstance(policy, Negotiator):
-        roles = policy.roles(request) if roles is None else roles
-        extended = policy.extended(request) if extended is None else extended
+    if (roles is None or extended is None) and _negotiates(type(policy)):
+        negotiator = cast("Negotiator", policy)
+        roles = negotiator.roles(request) if roles is None else roles
+        extended = negotiator.extended(request) if extended is None else extended
     user = UserInformation(
         max_length=max_pdu,
         implementation_class_uid=IMPLEMENTATION_CLASS_UID,
@@ -223,12 +238,13 @@ def build_accept(request: AssociateRequest, decision: Accept, policy: ContextPol
     return AssociateAccept(called_aet=request.called_aet, calling_aet=request.calling_aet, contexts=contexts, user=user)
 
 
-def association_info(core: Association, peer: PeerAddress, certificate: bytes | None = None) -> AssociationInfo:
+def association_info(core: Association, peer: PeerAddress, note: object = None) -> AssociationInfo:
     """What an acceptor is told about an association that `core` has just accepted."""
     request, accept = core.request_pdu, core.accept_pdu
     assert request is not None  # it was accepted
     assert accept is not None
-    return AssociationInfo(uuid4(), peer, request, core.contexts, certificate, relational_classes(request, accept))
+    relational, combined = relational_classes(request, accept), combined_classes(request, accept)
+    return AssociationInfo(uuid4(), peer, request, core.contexts, relational, note, combined)
 
 
 @dataclass(slots=True)

@@ -4,10 +4,8 @@ sub-operations counted. Both drivers use it; each of them only moves bytes (PS3.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from time import monotonic
 
 from dimse.acceptance import failed
 from dimse.association import Association
@@ -36,9 +34,7 @@ from dimse.commands import (
     CommandField,
     Value,
     encode_command,
-    encode_store_request,
 )
-from dimse.errors import RemoteProtocolError
 from dimse.messages import Buffer
 from dimse.negotiation import AcceptedContext, Service, service_of
 from dimse.operations import (
@@ -50,33 +46,27 @@ from dimse.operations import (
     MoveRequest,
     NormalisedAnswer,
     NormalisedRequest,
-    Outgoing,
     SubOperations,
 )
 from dimse.status import (
     CANCELLED,
-    CANNOT_SUB_OPERATE,
     OUT_OF_RESOURCES,
     PENDING,
     PENDING_WITHOUT_OPTIONAL_KEYS,
     RESOURCE_LIMITATION,
-    SOME_SUB_OPERATIONS_FAILED,
     SOP_CLASS_NOT_SUPPORTED,
     SUCCESS,
     UNRECOGNISED_OPERATION,
-    Category,
-    category_of,
 )
-from dimse.uids import IMPLICIT_VR_LITTLE_ENDIAN
 
 #: What a request is answered with that comes while another one is being worked on: one at a time is agreed.
 BUSY = Final(RESOURCE_LIMITATION, "one operation at a time")
-#: Pending answers of C-GET: after so many seconds or so many sub-operations, whichever comes first.
-PENDING_SECONDS, PENDING_COUNT = 0.25, 100
 #: How long a look at the connection is good for while a provider works, seconds.
 LOOK_SECONDS = 0.01
-#: A list of failed UIDs stays below this many bytes: a value of VR UI in explicit VR has a length of 16 bits.
-_MAX_FAILED = 65_000
+#: So many bytes of answers are sent in one write.
+TOGETHER = 65536
+#: So many buffers are cheaper to gather than to copy.
+_FEW = 8
 
 F = CommandField
 #: The method of an acceptor that answers a request.
@@ -131,6 +121,11 @@ class Asked:
         if not self.too_long:
             self.data += view
 
+    def write_all(self, views: list[memoryview]) -> None:
+        """Several pieces."""
+        for view in views:
+            self.write(view)
+
     def finish(self) -> Asked:
         """The data set is complete: it is the driver's turn."""
         return self
@@ -162,9 +157,9 @@ class Asked:
         text = self.command.text
         return self.message_id, text(AFFECTED_CLASS), self.context.transfer_syntax, bytes(self.data)
 
-    def find(self, relational: bool) -> FindRequest:
+    def find(self, relational: bool, combined: bool = False) -> FindRequest:
         """As C-FIND."""
-        return FindRequest(*self._parts(), self.command.number(PRIORITY), relational)
+        return FindRequest(*self._parts(), self.command.number(PRIORITY), relational, combined)
 
     def get(self, relational: bool) -> GetRequest:
         """As C-GET."""
@@ -208,6 +203,28 @@ def send_with_data(core: Association, context_id: int, command: Command, data: b
         return iter([[core.send_command(context_id, command)]])
     command.values[DATA_SET_TYPE] = HAS_DATA_SET
     return core.send_message(context_id, command, [memoryview(data)])
+
+
+class Together:
+    """Answers that go in one write: a write, and a wake-up of the peer, for each of many small ones costs more than they do."""
+
+    __slots__ = ("_pieces", "_size")
+
+    def __init__(self) -> None:
+        self._pieces: list[Buffer] = []
+        self._size = 0
+
+    def add(self, batches: Batches) -> bool:
+        """Keep a message; True when there is enough to be sent."""
+        for batch in batches:
+            self._pieces += batch
+            self._size += sum(map(len, batch))
+        return self._size >= TOGETHER
+
+    def take(self) -> list[list[Buffer]]:
+        """What was kept, for one write."""
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        return [pieces if len(pieces) <= _FEW else [b"".join(pieces)]] if pieces else []
 
 
 class Answers:
@@ -276,126 +293,6 @@ def _counted(counts: SubOperations, *, with_remaining: bool) -> dict[int, Value]
     return {element: min(int(number), 0xFFFF) for element, number in values.items() if isinstance(number, int)}
 
 
-def failed_list(uids: Iterable[str], transfer_syntax_uid: str) -> bytes:
-    """An identifier with Failed SOP Instance UID List (0008,0058), empty when there is none.
-
-    Cut to what fits an explicit VR value (65 000 bytes, some thousand UIDs): the count says how many there are.
-    """
-    value = bytearray()
-    for uid in uids:
-        raw = uid.encode("latin-1", "replace")
-        if len(value) + len(raw) + 2 > _MAX_FAILED:
-            break
-        value += b"\\" + raw if value else raw
-    if not value:
-        return b""
-    value += bytes(len(value) % 2)
-    if transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN:
-        return struct.pack("<HHL", 0x0008, 0x0058, len(value)) + bytes(value)
-    return struct.pack("<HH2sH", 0x0008, 0x0058, b"UI", len(value)) + bytes(value)
-
-
-def storable(contexts: Mapping[int, AcceptedContext]) -> dict[str, dict[str, int]]:
-    """SOP class -> transfer syntax -> context id, of the contexts in which C-GET may send instances."""
-    found: dict[str, dict[str, int]] = {}
-    for context in contexts.values():
-        if context.requestor_is_scp:
-            found.setdefault(context.abstract_syntax, {}).setdefault(context.transfer_syntax, context.context_id)
-    return found
-
-
-def final_status(counts: SubOperations, *, cancelled: bool) -> int:
-    """What counts amount to at the end (PS3.4 tables C.4-2 and C.4-3)."""
-    if cancelled:
-        return CANCELLED
-    if not counts.failed and not counts.warned:
-        return SUCCESS
-    if not counts.completed and not counts.warned:
-        return CANNOT_SUB_OPERATE
-    return SOME_SUB_OPERATIONS_FAILED
-
-
 def end_of_find(asked: Asked) -> Final:
     """The final answer of a C-FIND whose provider gave none."""
     return Final(CANCELLED if asked.cancelled else SUCCESS)
-
-
-def end_of_move(asked: Asked, counts: SubOperations | None, final: Final | None) -> Final:
-    """The final answer of a C-MOVE: the provider's, completed with the last counts."""
-    counts = counts or SubOperations()
-    if final is None:
-        return Final(final_status(counts, cancelled=asked.cancelled and counts.remaining > 0), counts=counts)
-    if final.counts is None and counts.total:
-        return Final(final.status, final.comment, final.offending, final.data, counts)
-    return final
-
-
-class Retrieval:
-    """The sub-operations of one C-GET, counted."""
-
-    def __init__(self, contexts: Mapping[int, AcceptedContext], asked: Asked, total: int) -> None:
-        self._contexts = storable(contexts)
-        self._asked = asked
-        self._total = max(0, total)
-        self._completed = self._warned = self._failed = 0
-        self._failed_uids: list[str] = []
-        self._failed_bytes = 0
-        self._said_at = monotonic()
-        self._said = 0
-
-    def begin(self, outgoing: Outgoing, message_id: int) -> tuple[int, bytes] | None:
-        """Context id and C-STORE-RQ with a message id of ours; None when the requestor cannot take it: it has
-        failed then."""
-        context_id = self._contexts.get(outgoing.sop_class_uid, {}).get(outgoing.transfer_syntax_uid)
-        if context_id is None:
-            self.failed(outgoing)
-            return None
-        priority = self._asked.command.number(PRIORITY)
-        return context_id, encode_store_request(message_id, outgoing.sop_class_uid, outgoing.sop_instance_uid, priority)
-
-    def answered(self, outgoing: Outgoing, answer: Command) -> None:
-        """C-STORE-RSP came. `RemoteProtocolError` when it is another response."""
-        if answer.field != CommandField.C_STORE_RSP:
-            raise RemoteProtocolError(f"{answer.name} does not answer the sub-operation", reason=2)
-        category = category_of(answer.number(STATUS))
-        if category is Category.SUCCESS:
-            self._completed += 1
-        elif category is Category.WARNING:
-            self._warned += 1
-        else:
-            self.failed(outgoing)
-
-    def failed(self, outgoing: Outgoing) -> None:
-        """A sub-operation that failed."""
-        self._failed += 1
-        if self._failed_bytes < _MAX_FAILED:
-            self._failed_uids.append(outgoing.sop_instance_uid)
-            self._failed_bytes += len(outgoing.sop_instance_uid) + 1
-
-    def _done(self) -> int:
-        return self._completed + self._failed + self._warned
-
-    @property
-    def counts(self) -> SubOperations:
-        """How far it is."""
-        return SubOperations(max(0, self._total - self._done()), self._completed, self._failed, self._warned)
-
-    def due(self) -> bool:
-        """True when it is time for a pending answer."""
-        done, now = self._done(), monotonic()
-        if done - self._said < PENDING_COUNT and now - self._said_at < PENDING_SECONDS:
-            return False
-        self._said, self._said_at = done, now
-        return True
-
-    def final(self, error: Exception | None = None) -> Final:
-        """The end: what was announced and did not come has failed, unless it was cancelled."""
-        counts = self.counts
-        cancelled = self._asked.cancelled and counts.remaining > 0
-        if counts.remaining and not cancelled:
-            counts = SubOperations(0, counts.completed, counts.failed + counts.remaining, counts.warned)
-        data = failed_list(self._failed_uids, self._asked.context.transfer_syntax)
-        if error is None:
-            return Final(final_status(counts, cancelled=cancelled), data=data, counts=counts)
-        why = final_of(error)
-        return Final(why.status, why.comment, data=data, counts=counts)

@@ -44,6 +44,13 @@ def encode_query(kind: CommandField, message_id: int, sop_class_uid: str, priori
     return Command(kind, values)
 
 
+def as_message_id(wanted: int | None) -> int:
+    """A message id that the caller chose, 0 for none. ValueError unless it is 1 to 65535."""
+    if wanted is not None and not 1 <= wanted <= 0xFFFF:
+        raise ValueError("a message id of a caller is 1 to 65535")
+    return wanted or 0
+
+
 def encode_cancel(message_id: int) -> Command:
     """C-CANCEL-RQ for the operation with this message id (PS3.7 section 9.3.2.3)."""
     return Command(F.C_CANCEL_RQ, {RESPONDED_ID: message_id})

@@ -30,7 +30,7 @@ from dimse.events import (
     ReleaseConfirmed,
     ReleaseRequested,
 )
-from dimse.messages import Buffer, fragment_size, pack_command, pack_message
+from dimse.messages import LAST_FLAG, Buffer, fragment_size, pack_command, pack_message, take_run
 from dimse.negotiation import AcceptedContext, agreed
 from dimse.pdu import (
     DATA_HEADER,
@@ -58,6 +58,7 @@ _WRONG = frozenset({Action.ABORT_AND_TELL, Action.SEND_ABORT, Action.SEND_ABORT_
 _UNRECOGNISED, _UNEXPECTED, _INVALID = 1, 2, 6
 _OWES_REPLY = frozenset({State.RELEASE_REQUESTED, State.COLLISION_REQUESTOR_REPLIES, State.COLLISION_ACCEPTOR_REPLIES})
 _NOTHING = memoryview(b"")
+_NO_LIMIT = 0xFFFFFFFF
 
 
 class Association:
@@ -318,12 +319,28 @@ class Association:
         last = not left and bool(self._pdv_flags & 2)
         if self._pdv_flags & 1:
             return self._command_event(view, last)
+        views = [view] if size else []
+        if not (last or left or self._pdu_kind):
+            last = self._data_run(views)
         if last:
             self._in_data = False
             self._message_context = 0
-        elif not size:
+        elif not views:
             return None
-        return DataFragment(self._pdv_context, view, last)
+        return DataFragment(self._pdv_context, views, last)
+
+    def _data_run(self, views: list[memoryview]) -> bool:
+        """What goes on with the data set, without an event for each PDU; true when its last value is among it. All else
+        is left for the way that judges it."""
+        context = self._message_context
+        run = take_run(self._view, self._position, context, self.max_pdu or _NO_LIMIT, views)
+        self._position = min(run.position, self._end)
+        if run.position > self._end:  # the beginning of a value, whose rest comes with the next bytes
+            self._pdu_kind, self._pdu_left = P_DATA_TF, 0
+            self._pdv_context, self._pdv_flags, self._pdv_left = context, run.flags, run.position - self._end
+            self._in_pdv = True
+            return False
+        return bool(run.flags & LAST_FLAG)
 
     def _command_event(self, view: memoryview, last: bool) -> CommandReceived | None:
         if len(self._command) + len(view) > MAX_COMMAND:

@@ -109,6 +109,11 @@ class ConnectionLost(AssociationFailure):
     """The TCP connection ended without release or abort."""
 
 
+class NotAnswered(ConnectionLost):
+    """The TCP connection ended before the association request was answered, neither accepted nor rejected: a peer whose
+    places are all taken often does this. Trying again may help."""
+
+
 class TimedOut(AssociationFailure):
     """The peer was silent for too long, or too slow."""
 

@@ -41,13 +41,14 @@ class CommandReceived:
 
 @dataclass(slots=True)
 class DataFragment:
-    """A piece of the data set. `view` points into the caller's buffer: valid until the next `receive()`.
+    """A run of pieces of the data set, in order, none of them empty. The views point into the caller's buffer: valid
+    until the next `receive()`.
 
-    `last` marks the end of the message; the view of the last piece may be empty.
+    `last` marks the end of the message; then there may be no view at all.
     """
 
     context_id: int
-    view: memoryview
+    views: list[memoryview]
     last: bool
 
 

@@ -21,6 +21,7 @@ from dimse.errors import (
     ConnectionLost,
     ContextNotAccepted,
     LocalProtocolError,
+    NotAnswered,
     Refused,
     RemoteProtocolError,
     TimedOut,
@@ -146,6 +147,12 @@ _FAILURES: tuple[tuple[type[BaseException], Words], ...] = (
     (Refused, ("{error}", "see the log of this machine", False)),
     (AssociationFailure, ("the association failed: {error}", _LOG, False)),
 )  # fmt: skip
+
+_NOT_ANSWERED: Words = (
+    "{place} closed the connection before it answered the association request",
+    "try again: all its places may be taken; if it stays so, its log says why it does not want us{us}",
+    False,
+)
 
 _REPORT = "keep both logs and report it: one of the two programs sends what it should not"
 _DATA = "compare the instance with what the peer's conformance statement asks for"
@@ -311,6 +318,8 @@ def _say(words: Words, parties: Parties, **more: str) -> Explanation:
 
 def _network(error: BaseException, parties: Parties) -> Explanation:
     root = _root(error)
+    if isinstance(error, NotAnswered):
+        return _say(_NOT_ANSWERED, parties)
     if isinstance(root, socket.gaierror):
         text = f"the host name {parties.host!r} is not known" if parties.host else "the host name is not known"
         return Explanation(text, "correct the host of the node, or check the name server")

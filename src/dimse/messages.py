@@ -1,12 +1,14 @@
-"""Messages as runs of P-DATA-TF: cutting them up for sending (PS3.8 annex E, section 9.3.5).
+"""Messages as runs of P-DATA-TF: cutting them up for sending, and the plain case of reading (PS3.8 annex E, 9.3.5).
 
-Reading is in `dimse.association`, where the payload is never copied. Nothing here copies it either:
+What may be wrong in them is judged in `dimse.association`. The payload is never copied:
 what is sent is a list of small headers and slices of the caller's memory, for `sendmsg`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
 
 from dimse.errors import LocalProtocolError, RemoteProtocolError
 from dimse.pdu import DATA_HEADER, P_DATA_TF
@@ -20,6 +22,9 @@ MIN_PEER_PDU = 16
 #: One batch for `sendmsg`: below IOV_MAX (1024 on Linux) and small enough to notice an early answer soon.
 BATCH_BUFFERS = 512
 BATCH_BYTES = 4 << 20
+
+#: How many views one run takes in: with PDUs of a few bytes their list must not outgrow the buffer.
+LONGEST_RUN = 256
 
 Buffer = bytes | memoryview
 
@@ -77,6 +82,18 @@ def _pack_long(batch: list[Buffer], context_id: int, data: Sequence[memoryview],
     for view in data:
         position, end = 0, len(view)
         while position < end:
+            if not room and (whole := min(end - position, total - sent - 1) // size):
+                # The usual case: PDUs whose payload is one slice, and that are not the last one.
+                whole = min(whole, max(1, (BATCH_BUFFERS - len(batch)) // 2), max(1, (BATCH_BYTES - queued) // size))
+                stop = position + whole * size
+                batch += chain.from_iterable((full, view[at : at + size]) for at in range(position, stop, size))
+                position = stop
+                sent += whole * size
+                queued += whole * size
+                if len(batch) >= BATCH_BUFFERS - 1 or queued > BATCH_BYTES - size:
+                    yield batch
+                    batch, queued = [], 0
+                continue
             if not room:
                 room = min(size, total - sent)
                 batch.append(full if sent + room < total else header(context_id, LAST_FLAG, room))
@@ -91,6 +108,41 @@ def _pack_long(batch: list[Buffer], context_id: int, data: Sequence[memoryview],
                 batch, queued = [], 0
     if batch:
         yield batch
+
+
+class Run(NamedTuple):
+    """How far `take_run` came: the position may be behind the bytes at hand, when a value goes on. `flags` are those of
+    the last value that was taken, 0 for none."""
+
+    position: int
+    flags: int
+
+
+def take_run(view: memoryview, position: int, context_id: int, limit: int, views: list[memoryview]) -> Run:
+    """Take PDUs of one data value each, of at most `limit` bytes after their header, as long as they go on with the data
+    set in this context; the payload goes to `views`. It stops behind the last value of the data set, and before
+    whatever is not as plain as that."""
+    header, add = DATA_HEADER.unpack_from, views.append
+    end = len(view)
+    furthest, taken = end - DATA_HEADER.size, 0
+    while position <= furthest and len(views) < LONGEST_RUN:
+        kind, length, value_length, number, flags = header(view, position)
+        if kind != P_DATA_TF or number != context_id or flags & COMMAND_FLAG or length > limit:
+            break
+        if length != value_length + 4 or value_length < 2:
+            break
+        begin = position + 12
+        position = begin + value_length - 2
+        if position > end:
+            if begin < end:
+                add(view[begin:end])
+            return Run(position, flags)
+        if position > begin:
+            add(view[begin:position])
+        taken = flags
+        if flags & LAST_FLAG:
+            break
+    return Run(position, taken)
 
 
 def rest_of(batch: Sequence[Buffer], sent: int) -> list[Buffer]:

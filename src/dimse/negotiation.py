@@ -144,8 +144,9 @@ class Negotiator(Protocol):
 class AcceptServices:
     """Verification and the services named here; anything else is refused (result 3).
 
-    `retrieve` offers C-GET and C-MOVE. `relational` agrees to relational queries (PS3.4 C.5.1.1.1). `also` are
-    further SOP classes that are offered with identifiers, for example modality performed procedure step.
+    `retrieve` offers C-GET and C-MOVE. `relational` agrees to relational queries (PS3.4 C.5.1.1.1), `combined` to matching
+    date and time of a query as one moment (`FindRequest.combined`): only for a provider that does. `also` are further
+    SOP classes that are offered with identifiers, for example modality performed procedure step.
     Storage syntaxes: `preference` and `only` as in `AcceptAsProposed`. Roles: with `retrieve` the requestor may
     be provider of storage classes (C-GET), with `commitment` of storage commitment (reports, PS3.4 J.3.3).
     """
@@ -159,6 +160,7 @@ class AcceptServices:
     preference: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    combined: bool = False
 
     def offers(self, sop_class_uid: str) -> bool:
         """True when the service of a SOP class is offered."""
@@ -205,15 +207,16 @@ class AcceptServices:
         return tuple(granted)
 
     def extended(self, request: AssociateRequest) -> tuple[ExtendedNegotiation, ...]:
-        """Query and retrieve: relational or not; the other options are not supported, so they are zero."""
-        return tuple(
-            ExtendedNegotiation(item.sop_class_uid, bytes((self.relational and item.information[0] == 1,)) + bytes(more))
-            for item in request.user.extended
-            if item.information
-            and service_of(item.sop_class_uid) in {Service.FIND, Service.GET, Service.MOVE}
-            and self.offers(item.sop_class_uid)
-            and (more := min(len(item.information), 16) - 1) >= 0
-        )
+        """Query and retrieve: relational and, for queries, date and time combined; other options are not supported."""
+        answers = []
+        for item in request.user.extended:
+            service = service_of(item.sop_class_uid)
+            asked = item.information[:16]
+            if asked and service in {Service.FIND, Service.GET, Service.MOVE} and self.offers(item.sop_class_uid):
+                able = (self.relational, self.combined and service is Service.FIND)
+                granted = bytes(can and wish == 1 for can, wish in zip(able, asked, strict=False))
+                answers.append(ExtendedNegotiation(item.sop_class_uid, granted.ljust(len(asked), b"\0")))
+        return tuple(answers)
 
 
 def policy_for(acceptor: object) -> ContextPolicy:
@@ -266,10 +269,20 @@ def _stand_in(service_class_uid: str, related: Sequence[str]) -> str:
 
 def relational_classes(request: AssociateRequest, accept: AssociateAccept) -> frozenset[str]:
     """SOP classes for which both sides agreed on relational queries or retrievals (PS3.4 C.5.1.1.1)."""
-    asked = {item.sop_class_uid for item in request.user.extended if item.information[:1] == b"\x01"}
-    return frozenset(
-        item.sop_class_uid for item in accept.user.extended if item.information[:1] == b"\x01" and item.sop_class_uid in asked
+    return _agreed(request, accept, 0)
+
+
+def combined_classes(request: AssociateRequest, accept: AssociateAccept) -> frozenset[str]:
+    """SOP classes for which both sides agreed on date and time as one moment (PS3.4 C.5.1.1.1, C.2.2.2.5)."""
+    return _agreed(request, accept, 1)
+
+
+def _agreed(request: AssociateRequest, accept: AssociateAccept, option: int) -> frozenset[str]:
+    sides = (
+        {item.sop_class_uid for item in side.user.extended if item.information[option : option + 1] == b"\x01"}
+        for side in (request, accept)
     )
+    return frozenset(set.intersection(*sides))
 
 
 def judge(request: AssociateRequest) -> AssociateReject | None:

@@ -31,6 +31,8 @@ class FindRequest:
     priority: int = MEDIUM
     #: Relational queries were negotiated for the class (PS3.4 C.5.1.1.1).
     relational: bool = False
+    #: Combined date-time matching was: a range of StudyDate and one of StudyTime are one range of moments (C.2.2.2.5.4).
+    combined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,15 @@ class MoveRequest:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A pending answer to C-FIND. Without `all_keys` it is FF01: optional keys were not supported."""
+    """A pending answer to C-FIND. Without `all_keys` it is FF01: optional keys were not supported.
+
+    `more`: what comes next, another match or the end, is at hand, so the driver may send it in the same write. Where the
+    provider has to wait for the next one, it leaves it out: the answer goes to the peer at once.
+    """
 
     identifier: bytes
     all_keys: bool = True
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,7 @@ class Listener:
     def _data(self, event: DataFragment) -> bytes:
         incoming = self._incoming
         assert incoming is not None  # a data set follows its command
-        incoming.write(event.view)
+        incoming.write_all(event.views)
         if not event.last:
             return b""
         self._incoming = None

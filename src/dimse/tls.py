@@ -7,10 +7,12 @@ Everything that fails is a `TlsError` with cause and remedy.
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from base64 import b64decode
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -32,6 +34,7 @@ __all__ = [
     "explain_tls",
     "failure",
     "fingerprint",
+    "handshake_socket",
     "is_plain",
     "peer_certificate",
     "read_certificate",
@@ -67,22 +70,66 @@ class TlsFiles:
 
     `certificate` holds ours, followed by intermediate ones; `key` its private key (empty: in the same file);
     `authorities` are files or folders of certificates that we trust to vouch for others. A client without a
-    certificate (anonymous TLS) leaves `certificate` empty.
+    certificate (anonymous TLS) leaves `certificate` empty. `revocations` are files or folders of revocation lists of
+    these authorities (CRL, RFC 5280): with any, whose certificate is on one, or whose issuer has no list that is valid
+    today, is refused; with `revoked_chain` this holds for the intermediate authorities too.
     """
 
     certificate: str = ""
     key: str = ""
     authorities: str | Sequence[str] = ()
     password: str | None = field(default=None, repr=False)
+    revocations: str | Sequence[str] = ()
+    revoked_chain: bool = False
+
+
+#: The socket under a handshake that an event loop makes: see `_Telling`.
+handshake_socket: ContextVar[socket.socket | None] = ContextVar("handshake_socket", default=None)
+
+
+class _Telling(ssl.SSLObject):
+    """Sends the alert of a handshake that fails: the event loops close the connection without it, and the peer would
+    never learn why."""
+
+    outgoing: ssl.MemoryBIO | None = None
+    wire: socket.socket | None = None
+
+    def do_handshake(self) -> None:
+        """As `ssl.SSLObject`."""
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            if self.wire is not None and self.outgoing is not None:
+                with suppress(OSError):  # it fits into the buffer of the kernel, or nobody is there
+                    self.wire.send(self.outgoing.read(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                    self.wire.shutdown(socket.SHUT_WR)
+            raise
 
 
 class TlsContext(ssl.SSLContext):
     """An `ssl.SSLContext` that also knows which certificate it wants to see, and under which name."""
 
+    sslobject_class = _Telling
     #: SHA-256 fingerprints that are accepted, as `fingerprint` writes them; empty = by authority alone.
     fingerprints: frozenset[str] = frozenset()
     #: The name the certificate of a server must have in place of the host that is called.
     expect_name: str = ""
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """As `ssl.SSLContext`."""
+        wrapped = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        if isinstance(wrapped, _Telling):
+            wrapped.outgoing, wrapped.wire = outgoing, handshake_socket.get()
+        return wrapped
 
 
 def server_context(
@@ -101,6 +148,7 @@ def server_context(
         context.verify_mode = ssl.CERT_REQUIRED if client_certificates == "required" else ssl.CERT_OPTIONAL
         if not _load_authorities(context, files):
             raise _no_authority("certificates of callers cannot be judged: no authority is named")
+        _load_revocations(context, files)
     return context
 
 
@@ -126,6 +174,7 @@ def client_context(
     context.check_hostname = False  # may only be changed in this order
     if _load_authorities(context, files):
         context.check_hostname = (check_name or bool(expect_name)) and not context.fingerprints
+        _load_revocations(context, files)
     elif context.fingerprints:
         context.verify_mode = ssl.CERT_NONE  # `check_certificate` compares the certificate itself
     elif not check_name and not expect_name:
@@ -262,14 +311,8 @@ def _certificates(text: str) -> list[bytes]:
 
 def _load_authorities(context: TlsContext, files: TlsFiles) -> bool:
     """Trust what the files name and nothing else; False when they name nothing."""
-    names = (files.authorities,) if isinstance(files.authorities, str) else tuple(files.authorities)
-    paths: list[str] = []
-    for name in filter(None, names):
-        if os.path.isdir(name):
-            paths += sorted(entry.path for entry in os.scandir(name) if entry.name.endswith((".pem", ".crt", ".cer")))
-        else:
-            paths.append(name)
-    if names and any(names) and not paths:
+    paths = _paths(files.authorities, (".pem", ".crt", ".cer"))
+    if any(files.authorities) and not paths:
         raise TlsError("file-missing", "the folder of authorities holds no certificate", "put .pem or .crt files there")
     for path in paths:
         try:
@@ -277,3 +320,32 @@ def _load_authorities(context: TlsContext, files: TlsFiles) -> bool:
         except (ssl.SSLError, ValueError):
             raise TlsError("bad-authority", f"the authority {path} holds no usable certificate", "copy it again") from None
     return bool(paths)
+
+
+def _paths(named: str | Sequence[str], endings: tuple[str, ...]) -> list[str]:
+    """Files as they are named, folders as the files in them."""
+    paths: list[str] = []
+    for name in filter(None, (named,) if isinstance(named, str) else named):
+        if os.path.isdir(name):
+            paths += sorted(entry.path for entry in os.scandir(name) if entry.name.endswith(endings))
+        else:
+            paths.append(name)
+    return paths
+
+
+def _load_revocations(context: TlsContext, files: TlsFiles) -> None:
+    """Whose certificate was revoked: from now on somebody without a valid list of his issuer is refused as well."""
+    paths = _paths(files.revocations, (".pem", ".crl"))
+    if any(files.revocations) and not paths:
+        raise TlsError("file-missing", "the folder of revocation lists holds none", "put .pem or .crl files there")
+    for path in paths:
+        if "-----BEGIN X509 CRL-----" not in _read(path, "revocation list"):
+            raise TlsError(
+                "bad-revocations", f"there is no revocation list in {path}", "convert it: openssl crl -inform der -outform pem"
+            )
+        try:
+            context.load_verify_locations(cafile=path)
+        except ssl.SSLError:
+            raise TlsError("bad-revocations", f"the revocation list {path} is damaged", "copy it again") from None
+    if paths:
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN if files.revoked_chain else ssl.VERIFY_CRL_CHECK_LEAF

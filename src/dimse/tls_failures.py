@@ -29,6 +29,12 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "peer-expired": ("the certificate of the peer has expired", f"renew it at the peer, or {_CLOCK}", True),
     "peer-not-yet-valid": ("the certificate of the peer is not valid yet", _CLOCK, True),
     "peer-revoked": ("the certificate of the peer was revoked", "give the peer a new certificate", True),
+    "no-revocation-list": ("there is no revocation list of the authority of the peer's certificate",
+                           "fetch the list of that authority and name it beside the others", True),
+    "revocation-list-expired": ("the revocation list of the authority of the peer's certificate is not valid today",
+                                f"fetch the current list, or {_CLOCK}", True),
+    "revocation-list-bad": ("the revocation list was not signed by the authority of the peer's certificate",
+                            "fetch the list anew from that authority", True),
     "peer-other-name": ("the certificate of the peer is not for the host that we called",
                         "call it by the name in its certificate, set the expected name, or pin its fingerprint", True),
     "peer-purpose": ("the certificate of the peer is not meant for this use",
@@ -64,7 +70,8 @@ def failure(kind: str, detail: str = "") -> TlsError:
 
 #: Results of certificate verification (OpenSSL, X509_V_ERR_*).
 _VERIFY = {
-    2: "peer-unknown-authority", 3: "peer-bad-certificate", 9: "peer-not-yet-valid", 10: "peer-expired",
+    2: "peer-unknown-authority", 3: "no-revocation-list", 8: "revocation-list-bad", 11: "revocation-list-expired",
+    12: "revocation-list-expired", 9: "peer-not-yet-valid", 10: "peer-expired",
     18: "peer-self-signed", 19: "peer-unknown-authority", 20: "peer-unknown-authority", 21: "peer-unknown-authority",
     23: "peer-revoked", 26: "peer-purpose", 62: "peer-other-name", 64: "peer-other-name",
     66: "peer-weak", 67: "peer-weak", 68: "peer-weak",

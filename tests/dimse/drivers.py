@@ -101,9 +101,9 @@ class Running:
 
 
 @contextmanager
-def serving(driver: str, limits: Limits = QUICK, keeper: Keeper | None = None) -> Iterator[Running]:
+def serving(driver: str, limits: Limits = QUICK, keeper: Keeper | None = None, host: str = "127.0.0.1") -> Iterator[Running]:
     keeper = keeper or Keeper()
-    listener = blocking.listen("127.0.0.1", 0)
+    listener = blocking.listen(host, 0)
     run = _threads if driver == "threads" else _loop
     with listener, run(driver, listener, keeper, limits) as running:
         yield running

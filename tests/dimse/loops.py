@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -59,8 +60,10 @@ def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
 
 
 @asynccontextmanager
-async def serving(acceptor: aio.AsyncAcceptor, **options: object) -> AsyncIterator[int]:
+async def serving(acceptor: aio.AsyncAcceptor, send_buffer: int = 0, **options: object) -> AsyncIterator[int]:
     with blocking.listen("127.0.0.1", 0) as listener:
+        if send_buffer:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         server = aio.Server(listener, acceptor, **({"limits": QUICK} | options))  # type: ignore[arg-type]
         server.start()
         try:

@@ -22,7 +22,7 @@ def events_of(association: Association, chunks: Iterable[bytes]) -> list[Event]:
         association.receive(bytearray(chunk))
         while (event := association.next_event()) is not None:
             if isinstance(event, DataFragment):
-                event = DataFragment(event.context_id, memoryview(bytes(event.view)), event.last)
+                event = DataFragment(event.context_id, [memoryview(b"".join(event.views))], event.last)
             found.append(event)
     return found
 
@@ -33,7 +33,7 @@ def joined(events: list[Event]) -> list[object]:
     data = b""
     for event in events:
         if isinstance(event, DataFragment):
-            data += bytes(event.view)
+            data += b"".join(event.views)
             if event.last:
                 found.append((event.context_id, data))
                 data = b""

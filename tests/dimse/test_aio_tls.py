@@ -80,7 +80,7 @@ async def test_everything_over_tls_with_both_certificates_seen() -> None:
             async with await join(port, tls=tls, window=4) as association:
                 assert await association.echo() == 0
                 assert association.certificate == der_of(_made["it"][1])
-                assert witness.infos[-1].certificate == der_of(_made["it"][2])
+                assert witness.infos[-1].peer.certificate == der_of(_made["it"][2])
                 assert len(await collect(association.find(b"12", sop_class_uid=STUDY_ROOT_FIND))) == 200
                 await asyncio.gather(*(association.store(sop_instance_uid=uid, data=it, **STORE) for uid, it in data.items()))
             assert witness.stored == data
@@ -90,7 +90,7 @@ async def test_everything_over_tls_with_both_certificates_seen() -> None:
                     async with pool.association(target(port, tls=tls)) as association:
                         await association.echo()
                 assert pool.idle == 1
-    assert {info.certificate for info in witness.infos} == {der_of(_made["it"][2])}
+    assert {info.peer.certificate for info in witness.infos} == {der_of(_made["it"][2])}
     await until(lambda: witness.ended == ["released"] * 6)
 
 
@@ -113,7 +113,7 @@ async def test_who_may_not_come_in_hears_why() -> None:
         # TLS 1.3 tells a client that its certificate is missing only after its own handshake is done
         with pytest.raises(TlsError) as caught:
             await join(port, tls=client_context(TlsFiles(authorities=authority.certificate)))
-        assert caught.value.kind in {"own-missing", "closed"}  # asyncio closes before it has told why
+        assert caught.value.kind == "own-missing"
         with pytest.raises(TlsError) as caught:
             await join(port, tls=client_context(TlsFiles(), expect_fingerprint="00" * 32))
         assert caught.value.kind == "other-certificate"
@@ -146,7 +146,7 @@ async def test_handshakes_that_do_not_end_hold_nobody_up() -> None:
         began = time.monotonic()
         async with await join(port, tls=for_client()) as association:
             assert await association.echo() == 0
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4
         for sock in silent:
             sock.close()
     # and a server that says nothing
@@ -157,7 +157,7 @@ async def test_handshakes_that_do_not_end_hold_nobody_up() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await join(deaf.getsockname()[1], tls=for_client())
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 6
 
 
 @on_both_loops

@@ -159,7 +159,7 @@ async def test_a_peer_that_takes_no_bytes_times_out_and_one_that_aborts_says_so(
 
 async def talking(archive: Archive, talk: Callable[[RawPeer], None], **limits: float) -> None:
     """Let a raw peer talk to our server; it must be served out and everything closed."""
-    async with serving(archive, limits=replace(QUICK, **limits)) as port:  # type: ignore[arg-type]
+    async with serving(archive, send_buffer=65536, limits=replace(QUICK, **limits)) as port:  # type: ignore[arg-type]
 
         def run() -> None:
             with RawPeer(port) as peer:

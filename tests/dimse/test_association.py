@@ -24,8 +24,8 @@ from dimse.events import (
     ReleaseRequested,
 )
 from dimse.items import ContextAnswer
-from dimse.messages import fragment_size, pack_message
-from dimse.pdu import DATA_HEADER, AssociateAccept, AssociateReject, encode_accept, encode_request
+from dimse.messages import fragment_size, header, pack_message
+from dimse.pdu import DATA_HEADER, P_DATA_TF, AssociateAccept, AssociateReject, encode_accept, encode_request
 from dimse.requesting import build_request, encode_store
 from dimse.states import Role, State
 from dimse.uids import CT_IMAGE_STORAGE, VERIFICATION
@@ -136,7 +136,53 @@ def test_fragments_are_views_into_the_buffer_of_the_caller() -> None:
     pair.acceptor.next_event()
     fragment = pair.acceptor.next_event()
     assert isinstance(fragment, DataFragment)
-    assert fragment.view.obj is buffer
+    assert [view.obj for view in fragment.views] == [buffer]
+
+
+def test_many_small_values_are_one_event() -> None:
+    """Also when the last of them is not whole: what is left comes with the next bytes."""
+    pair = Pair(acceptor_max=64)
+    stream = store_stream(pair, data := bytes(range(200)) * 20)
+    command, whole, *rest = events_of(pair.acceptor, [stream[:-300], stream[-300:]])
+    assert isinstance(command, CommandReceived)
+    assert isinstance(whole, DataFragment)
+    assert len(b"".join(whole.views)) > 3000
+    assert all(isinstance(event, DataFragment) and not event.last for event in rest[:-1])
+    assert len(rest) <= 3
+    assert joined([command, whole, *rest])[1] == (3, data)
+
+
+def test_an_event_holds_a_bounded_number_of_views() -> None:
+    pair = Pair(acceptor_max=64)
+    pair.to_acceptor(store_stream(pair, b"Z" * 58)[:-70])
+    values = b"".join(header(3, 0, 1) + b"x" for _ in range(1000))
+    found = pair.to_acceptor(values)
+    assert max(len(event.views) for event in found if isinstance(event, DataFragment)) <= 257
+    assert joined(found)[0] == b"x" * 1000
+
+
+def test_a_run_of_values_ends_where_one_is_wrong() -> None:
+    """What was right before it is still told; the wrong one ends the association as it would alone."""
+    right = header(3, 0, 4) + b"data"
+    wrong = {
+        "another context": header(1, 0, 4) + b"data",
+        "a command inside": header(3, 1, 4) + b"data",
+        "a PDU that is too long": header(3, 0, 100) + bytes(100),
+        "a value longer than its PDU": DATA_HEADER.pack(P_DATA_TF, 10, 20, 3, 0) + b"data",
+        "a value without flags": DATA_HEADER.pack(P_DATA_TF, 5, 1, 3, 0),
+        "stray bytes": DATA_HEADER.pack(P_DATA_TF, 11, 5, 3, 0) + b"abcde",
+        "another PDU": b"\x03\0\0\0\0\4\0\1\1\1" + bytes(8),
+    }
+    for what, value in wrong.items():
+        pair = Pair(acceptor_max=64)
+        pair.acceptor.receive(store_stream(pair, b"data")[:-16] + right * 3 + value)
+        assert isinstance(pair.acceptor.next_event(), CommandReceived)
+        fragment = pair.acceptor.next_event()
+        assert isinstance(fragment, DataFragment), what
+        assert (b"".join(fragment.views), fragment.last) == (b"data" * 3, False), what
+        with pytest.raises(RemoteProtocolError) as caught:
+            list(iter(pair.acceptor.next_event, None))
+        assert caught.value.reply[:1] == b"\7", what
 
 
 def test_four_gigabytes_cost_nothing() -> None:

@@ -159,7 +159,7 @@ def test_a_wire_that_stalls_is_a_time_out(driver: str, side: str) -> None:
             began = time.monotonic()
             outcome = go(driver, proxy.port, 0.2)
             assert isinstance(outcome.error, TimedOut)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 8
             judge(outcome, running)
 
 

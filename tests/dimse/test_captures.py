@@ -163,5 +163,5 @@ def _drain(core: Association, data: bytes) -> bytes:
     found = b""
     core.receive(data)
     while (event := core.next_event()) is not None:
-        found += bytes(getattr(event, "view", b""))
+        found += b"".join(getattr(event, "views", ()))
     return found

@@ -22,6 +22,7 @@ from dimse.errors import (
     ContextNotAccepted,
     DimseError,
     LocalProtocolError,
+    NotAnswered,
     RemoteProtocolError,
     TimedOut,
 )
@@ -141,7 +142,7 @@ def test_an_answer_in_the_middle_of_sending(driver: str) -> None:
     [
         ([encode_reject(AssociateReject(1, 1, 7))], AssociationRejected, "called AE title"),
         ([ABORT], AssociationAborted, "invalid PDU parameter"),
-        ([None], ConnectionLost, "closed"),
+        ([None], NotAnswered, "closed .* before it answered"),
         ([b""], TimedOut, r"0\.6 s"),
         ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], RemoteProtocolError, "unknown PDU type 48"),
         ([golden.ECHOSCU_RQ], RemoteProtocolError, "REQUEST_PDU while AWAITING_ANSWER"),
@@ -219,7 +220,8 @@ def test_wrong_wishes_are_our_errors(driver: str) -> None:
 
 def test_a_closed_association_says_so(driver: str) -> None:
     if driver != "threads":
-        pytest.skip("the asyncio client shares this code")
+        asyncio.run(_closed_on_a_loop())
+        return
     with serving("threads") as running:
         association = blocking.connect("127.0.0.1", running.port, **OPTIONS)  # type: ignore[arg-type]
         association.release()
@@ -229,3 +231,14 @@ def test_a_closed_association_says_so(driver: str) -> None:
         for call in calls:
             with pytest.raises(LocalProtocolError, match="closed"):
                 call()
+
+
+async def _closed_on_a_loop() -> None:
+    with serving("asyncio") as running:
+        association = await aio.connect("127.0.0.1", running.port, **OPTIONS)  # type: ignore[arg-type]
+        await association.release()
+        await association.release()
+        await association.abort()
+        for call in (association.echo, lambda: association.store(data=b"x", **STORE)):
+            with pytest.raises(LocalProtocolError, match="closed"):
+                await call()

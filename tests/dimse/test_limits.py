@@ -115,7 +115,7 @@ def test_a_lying_request_is_refused_at_once(name: str) -> None:
     began = time.perf_counter()
     with pytest.raises(RemoteProtocolError) as caught:
         events_of(core, [LIES[name]])
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 2
     assert caught.value.reply[:1] == b"\x07"
 
 
@@ -280,7 +280,7 @@ def test_deep_identifiers_are_refused_by_name(depth: int, syntax: str) -> None:
     began = time.perf_counter()
     with pytest.raises(DimseError, match="deep"):
         Identifier.parse(data[: 1 << 20], syntax)
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 2
 
 
 @pytest.mark.parametrize("depth", [5000, 100_000])
@@ -294,7 +294,7 @@ def test_deep_data_sets_are_scanned(depth: int, syntax: str) -> None:
     began = time.perf_counter()
     header = dataset.scan(data, syntax, whole=True)
     identity = dataset.scan_identity(data, syntax, whole=True)
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 6
     assert header.values["SOPInstanceUID"] == identity.sop_instance_uid == "1.2.3"
     assert len(header.warnings) < 100
 
@@ -363,12 +363,12 @@ def test_a_flood_of_rejections(driver: str, victim: Victim) -> None:
 
 
 def test_the_core_holds_nothing_of_a_stream() -> None:
-    """A hundred thousand one-byte fragments: the association is as big as before."""
+    """A hundred thousand one-byte fragments: the association is as big as before, and told of them in few events."""
     pair = Pair(acceptor_max=0)
     core = pair.acceptor
     events_of(core, [pack_command(3, STORE, 16384)])
     flood = fragment(b"x") * 1000
     for _ in range(100):
-        assert len(events_of(core, [flood])) == 1000
+        assert len(events_of(core, [flood])) == 4
     held = [value for name in vars(core) if isinstance(value := getattr(core, name), bytes | bytearray)]
     assert sum(map(len, held)) == 0

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from dimse import (
     SubOperations,
     blocking,
 )
+from dimse.blocking.exchange import Exchange
 from dimse.commands import (
     CommandField,
 )
@@ -37,6 +38,7 @@ from dimse.errors import (
 )
 from dimse.identifier import Identifier
 from dimse.items import ExtendedNegotiation
+from dimse.messages import Buffer
 from dimse.negotiation import (
     STORAGE_COMMITMENT,
     STORAGE_COMMITMENT_INSTANCE,
@@ -140,7 +142,7 @@ def test_cancel_while_answers_stream() -> None:
                 began = time.monotonic()
                 operation.cancel()
         assert operation.final == Final(0xFE00)
-        assert time.monotonic() - began < 2  # what was under way is read as well
+        assert time.monotonic() - began < 6  # what was under way is read as well
         assert archive.closed == 1
         assert association.echo() == 0
 
@@ -218,7 +220,7 @@ def test_a_server_that_stops_ends_what_is_under_way() -> None:
             time.sleep(0.1)
             began = time.monotonic()
             late = server.stop(0.3 if work == "find" else 5)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 4
             assert late == (1 if work == "find" else 0)
             thread.join()
             reader.join()
@@ -256,8 +258,47 @@ def test_relational_queries_when_both_sides_say_so() -> None:
             association.find(b"12", sop_class_uid=STUDY_ROOT_FIND).finish()
             assert association.relational == ({STUDY_ROOT_FIND} if relational else set())
             assert archive.asked[0].relational is relational  # type: ignore[attr-defined]
+            assert archive.asked[0].combined is False  # type: ignore[attr-defined]
             with pytest.raises(ContextNotAccepted):
                 association.syntax_of(STUDY_ROOT_MOVE)
+
+
+@pytest.mark.parametrize(
+    ("wish", "granted"), [(b"\0\1", b"\0\1"), (b"\1\1\1\1", b"\1\1\0\0"), (b"\1", b"\1"), (b"\1\2", b"\1\0")]
+)
+def test_date_and_time_combined_when_both_sides_say_so(wish: bytes, granted: bytes) -> None:
+    archive = Archive(matches=numbered(0))
+    policy = AcceptServices(find=True, retrieve=True, relational=True, combined=True)
+    asked = (ExtendedNegotiation(STUDY_ROOT_FIND, wish), ExtendedNegotiation(STUDY_ROOT_MOVE, b"\1\1"))
+    with serving(archive, policy=policy) as port, join(port, extended=asked) as association:
+        assert association.core.accept_pdu is not None
+        answers = {item.sop_class_uid: item.information for item in association.core.accept_pdu.user.extended}
+        assert answers == {STUDY_ROOT_FIND: granted, STUDY_ROOT_MOVE: b"\1\0"}, "a retrieve has no such option"
+        association.find(b"12", sop_class_uid=STUDY_ROOT_FIND).finish()
+        assert archive.asked[0].combined is (granted[1:2] == b"\1")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("more", "writes"), [(True, 1), (False, 51)])
+def test_answers_that_are_at_hand_go_in_one_write(more: bool, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    push = Exchange._push
+
+    def counted(self: Exchange, batch: Sequence[Buffer]) -> None:
+        sent.append(sum(map(len, batch)))
+        push(self, batch)
+
+    monkeypatch.setattr(Exchange, "_push", counted)
+    archive = Archive(matches=lambda request, cancelled: (Match(b"%04d" % number, more=more) for number in range(50)))
+    with serving(archive) as port, join(port) as association:
+        found = [one.identifier for one in association.find(b"12", sop_class_uid=STUDY_ROOT_FIND)]
+        assert found == [b"%04d" % number for number in range(50)]
+        assert len(sent) == writes
+        # Much more than 64 KB is cut into several.
+        archive.matches = lambda request, cancelled: (Match(bytes(4000), more=True) for _ in range(100))
+        sent.clear()
+        assert len(list(association.find(b"12", sop_class_uid=STUDY_ROOT_FIND))) == 100
+        assert 6 <= len(sent) <= 8
+        assert max(sent) < 80_000
 
 
 def test_an_acceptor_without_the_methods_offers_nothing() -> None:
@@ -505,7 +546,7 @@ def test_a_release_in_the_same_segment_as_the_answer_to_a_report() -> None:
         association.await_report(3, hold_back)
         began = time.monotonic()
         association.release()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 6
     assert (outcome, archive.ended) == ([0, 0], ["released"])
 
 
@@ -567,7 +608,7 @@ def test_everything_over_tls(authority: Authority) -> None:
         operation.cancel()
         assert operation.finish().status == 0xFE00
         assert association.await_report(0.05, lambda request: NormalisedAnswer()) is None
-    assert archive.infos[0].certificate == ssl.PEM_cert_to_DER_cert(Path(client.certificate).read_text())
+    assert archive.infos[0].peer.certificate == ssl.PEM_cert_to_DER_cert(Path(client.certificate).read_text())
 
 
 def test_nothing_is_said_in_plain_on_a_tls_listener(authority: Authority) -> None:
@@ -585,10 +626,10 @@ def test_nothing_is_said_in_plain_on_a_tls_listener(authority: Authority) -> Non
             with RawPeer(port) as late:
                 late.send(REQUEST)
                 with suppress(ConnectionResetError):
-                    assert late.sock.recv(100) == b""
+                    assert late.sock.recv(1) in {b"", b"\x15"}
             began = time.monotonic()
             assert slow.sock.recv(1) in {b"", b"\x15"}
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 8
     assert archive.ended == []
 
 

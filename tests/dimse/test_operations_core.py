@@ -10,7 +10,7 @@ import pytest
 
 from dimse import AcceptServices, Final, Match, NormalisedAnswer, NormalisedRequest, Outgoing, SubOperations
 from dimse.acceptance import Accept, build_accept
-from dimse.answering import Answers, Asked, Retrieval, end_of_move, failed_list, final_status, send_with_data, storable
+from dimse.answering import Answers, Asked, send_with_data
 from dimse.asking import encode_cancel, encode_normalised, encode_query, read_answer, read_normalised_answer
 from dimse.association import Association
 from dimse.commands import (
@@ -49,6 +49,7 @@ from dimse.negotiation import (
 )
 from dimse.operations import MAX_IDENTIFIER, Progress
 from dimse.requesting import MAX_REPORTS, Listener, StoreBegins, build_request, encode_store, store_result
+from dimse.retrieval import Retrieval, end_of_move, failed_list, final_status, storable
 from dimse.states import Role
 from dimse.uids import (
     CT_IMAGE_STORAGE,
@@ -198,7 +199,7 @@ class Side:
                 asked = Asked(event.command, self.acceptor.contexts[event.context_id])
             elif isinstance(event, DataFragment):
                 assert asked is not None
-                asked.write(event.view)
+                asked.write_all(event.views)
         assert asked is not None
         return asked
 
@@ -405,7 +406,7 @@ def test_stores_are_for_a_get_only() -> None:
     assert isinstance(begun, StoreBegins)
     assert (begun.request.sop_instance_uid, begun.context.context_id) == ("1.2", 7)
     assert isinstance(fragment, DataFragment)
-    assert (bytes(fragment.view), fragment.last) == (b"1234", True)
+    assert (b"".join(fragment.views), fragment.last) == (b"1234", True)
     final = side.acceptor.send_command(3, Command(CommandField.C_GET_RSP, {RESPONDED_ID: 9, STATUS: 0}))
     side.listener.hear(memoryview(final))
     assert len(side.listener.hear(memoryview(store))) == 1  # refused again

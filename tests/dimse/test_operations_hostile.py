@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import random
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -16,6 +18,8 @@ from dimse import (
     FindRequest,
     Match,
     SubOperations,
+    aio,
+    blocking,
 )
 from dimse.asking import encode_cancel, encode_normalised, encode_query
 from dimse.commands import (
@@ -85,16 +89,52 @@ def test_request_and_cancel_in_one_packet() -> None:
 
 
 def test_a_second_request_while_one_is_answered_is_refused_not_fatal() -> None:
+    """By either server: another query, an echo and a store, and after the answer all of them are welcome."""
+    released = threading.Event()
+
     def slow(request: FindRequest, cancelled: Callable[[], bool]) -> Iterator[Match | Final]:
-        for _ in range(10):
-            time.sleep(0.02)
+        yield Match(b"12")
+        while request.message_id == 1 and not released.is_set():
+            cancelled()  # looks at the connection
+            time.sleep(0.005)
             yield Match(b"12")
 
-    archive = Archive(matches=slow)
-    with serving(archive) as port, RawPeer(port) as peer:
-        query_contexts(peer)
-        peer.send(find_bytes(b"12", 1) + find_bytes(b"34", 2) + pack_command(1, encode_command(encode_echo(3)), 16000))
-        assert sorted((final_status(peer), final_status(peer), final_status(peer))) == [0, 0x0213, 0x0213]
+    echo = pack_command(1, encode_command(encode_echo(3)), 16000)
+    store = encode_store(4, CT_IMAGE_STORAGE, "1.2.3", 0, None)
+    number = next(2 * at + 1 for at, proposal in enumerate(CONTEXTS) if proposal.abstract_syntax == CT_IMAGE_STORAGE)
+    stored = b"".join(bytes(piece) for batch in pack_message(number, store, [memoryview(b"1234")], 16000) for piece in batch)
+    for served in (serving, _serving_on_a_loop):
+        released.clear()
+        with served(Archive(matches=slow)) as port, RawPeer(port) as peer:
+            query_contexts(peer)
+            peer.send(find_bytes(b"12", 1) + find_bytes(b"34", 2) + echo + stored)
+            assert [final_status(peer) for _ in range(3)] == [0x0213] * 3
+            released.set()
+            assert final_status(peer) == 0
+            peer.send(find_bytes(b"12", 2))
+            assert final_status(peer) == 0
+            peer.send(echo)
+            assert final_status(peer) == 0
+            peer.send(stored)
+            assert final_status(peer) == 0
+
+
+@contextmanager
+def _serving_on_a_loop(archive: Archive) -> Iterator[int]:
+    """An asyncio server in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    with blocking.listen("127.0.0.1", 0) as listener:
+        server = aio.Server(listener, archive, limits=QUICK)
+        loop.call_soon_threadsafe(server.start)
+        try:
+            yield server.address[1]
+        finally:
+            asyncio.run_coroutine_threadsafe(server.stop(0), loop).result(30)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
 
 
 def test_a_request_that_is_cut_by_the_end_of_the_operation_before() -> None:

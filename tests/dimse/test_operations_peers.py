@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from dimse import ContextProposal, Final, MoveRequest, SubOperations
-from dimse.answering import failed_list
 from dimse.identifier import Identifier
 from dimse.negotiation import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE, STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
+from dimse.retrieval import failed_list
 from dimse.uids import CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from tests.dimse.archive import MR, Archive, Folder, commitment, dcmqrscp, endless, join, numbered, outgoing, part10, serving
 from tests.dimse.test_peers import dataset_of, program

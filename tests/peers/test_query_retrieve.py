@@ -28,7 +28,7 @@ from gantry.nodes.find import Found, find
 from gantry.nodes.into import IntoFolder
 from gantry.nodes.items import SendTarget
 from gantry.nodes.probe import probe
-from tests.path.index import indexed
+from tests.path.index import indexed, query
 from tests.support import peers
 from tests.support.gantry_process import GantryProcess
 from tests.support.part10_files import ROOT, write_series
@@ -270,6 +270,15 @@ def test_fetch_by_move_into_the_home(peer: Peer, shared_gantry: GantryProcess) -
     assert (result["ok"], result["announced"], result["present"]) == (True, len(wanted), len(wanted & known)), result
     assert result["received"] == len(wanted - known)
     assert wanted <= set(indexed(shared_gantry))
+    # They name who asked for the move, and in which message (PS3.7 9.3.1.1).
+    rows = query(
+        shared_gantry,
+        "SELECT DISTINCT v.move_originator_aet, v.move_originator_id IS NOT NULL FROM catalogue_version v"
+        " JOIN catalogue_instance i ON i.id = v.instance_id WHERE i.sop_instance_uid = ANY(%s)",
+        sorted(wanted - known),
+    )
+    assert rows == ([("GANTRY", True)] if wanted - known else [])
+    assert query(shared_gantry, "SELECT count(*) FROM catalogue_awaitedmove") == [(0,)], "nothing is awaited any more"
 
 
 def test_the_commands(shared_gantry: GantryProcess, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

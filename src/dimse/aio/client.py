@@ -17,7 +17,7 @@ from dimse.aio.opening import open_wire, wire_over
 from dimse.aio.operation import Incoming, Operation, Question, Store
 from dimse.aio.wire import Wire
 from dimse.answering import Answers, final_of
-from dimse.asking import encode_normalised, encode_query, read_normalised_answer
+from dimse.asking import as_message_id, encode_normalised, encode_query, read_normalised_answer
 from dimse.association import Association
 from dimse.commands import STATUS, Command, CommandField
 from dimse.errors import AssociationFailure, ConnectFailed, ContextNotAccepted
@@ -184,9 +184,16 @@ class ClientAssociation:
         incoming = Incoming(self.core, store)
         return self._operation(CommandField.C_GET_RQ, identifier, sop_class_uid, priority, incoming=incoming)
 
-    def move(self, identifier: bytes, *, sop_class_uid: str, destination: str, priority: int = MEDIUM) -> Operation:
-        """C-MOVE to the AE title `destination`, as the peer knows it."""
-        return self._operation(CommandField.C_MOVE_RQ, identifier, sop_class_uid, priority, destination)
+    def move(
+        self, identifier: bytes, *, sop_class_uid: str, destination: str, priority: int = MEDIUM, message_id: int | None = None
+    ) -> Operation:
+        """C-MOVE to the AE title `destination`, as the peer knows it.
+
+        The peer names our AE title and the message id to whom it sends (PS3.7 9.3.1.1): `message_id`, 1 to 65535, tells
+        several moves apart that are asked for on different associations. ValueError for another one.
+        """
+        wanted = as_message_id(message_id)
+        return self._operation(CommandField.C_MOVE_RQ, identifier, sop_class_uid, priority, destination, message_id=wanted)
 
     async def normalised(self, request: NormalisedRequest) -> NormalisedAnswer:
         """An N- request and its answer. The message id is given here; without `transfer_syntax_uid`, the first
@@ -260,9 +267,10 @@ class ClientAssociation:
         priority: int,
         destination: str = "",
         incoming: Incoming | None = None,
+        message_id: int = 0,
     ) -> Operation:
         context = self.core.contexts[self._context(sop_class_uid)]
-        question = Question(CommandField(kind | 0x8000), 0, context.context_id, patient=incoming is not None)
+        question = Question(CommandField(kind | 0x8000), message_id, context.context_id, patient=incoming is not None)
 
         def command(message_id: int) -> Command:
             return encode_query(kind, message_id, sop_class_uid, priority, destination)

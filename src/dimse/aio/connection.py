@@ -34,7 +34,7 @@ from dimse.acceptance import (
 from dimse.aio.acceptor import AsyncAcceptor, AsyncStoreSink, settle
 from dimse.aio.performing import Performer
 from dimse.aio.wire import Buffer, Wire
-from dimse.answering import METHODS, Asked
+from dimse.answering import BUSY, METHODS, Asked
 from dimse.association import Association
 from dimse.commands import Command, CommandField
 from dimse.errors import AssociationFailure, DimseError, RemoteProtocolError, TimedOut
@@ -92,6 +92,7 @@ class Connection:
     async def run(self) -> None:
         """Serve until the association ends. Raises only when cancelled."""
         how = STOPPED
+        self.peer = replace(self.peer, certificate=self._wire.certificate)
         try:
             how = await self._guarded()
         finally:
@@ -224,7 +225,7 @@ class Connection:
             if isinstance(decision, Accept):
                 accept = self._grant(build_accept(request, decision, self._policy, self._limits.max_pdu))
                 reply = self._core.accept(accept)
-                self._info = association_info(self._core, self.peer, self._wire.certificate)
+                self._info = association_info(self._core, self.peer, decision.note)
                 await self._send(reply)
                 self._progress.restart()
                 return None
@@ -243,12 +244,14 @@ class Connection:
 
     async def _decide(self, event: AssociationRequested) -> Accept | Reject:
         try:
-            return await settle(
-                self._acceptor.association_requested(event.request, replace(self.peer, certificate=self._wire.certificate))
-            )
+            return await settle(self._acceptor.association_requested(event.request, self.peer))
         except Exception:
             log.exception("association request of %s could not be judged", self.peer.host)
             return Reject(result=2)
+
+    @property
+    def _full(self) -> bool:
+        return self._performer is not None and self._performer.full
 
     async def _begin(self, event: CommandReceived) -> None:
         """A message begins; without data set it is answered at once."""
@@ -267,7 +270,9 @@ class Connection:
         if command.field == CommandField.C_CANCEL_RQ and self._performer is not None:
             self._performer.hear_cancel(command)
         answer = StoreAnswer(UNRECOGNISED_OPERATION)
-        if command.field == CommandField.C_ECHO_RQ:
+        if self._full and not command.is_response:
+            answer = StoreAnswer(BUSY.status, BUSY.comment)
+        elif command.field == CommandField.C_ECHO_RQ:
             answer = await self._echo()
         if event.has_data_set:
             self._sink = Drain(answer)
@@ -303,6 +308,9 @@ class Connection:
     async def _begin_store(self, event: CommandReceived) -> None:
         info = self._info
         assert info is not None  # set by accept
+        if self._full:
+            self._sink = Drain(StoreAnswer(BUSY.status, BUSY.comment))
+            return
         request = read_store(event.command)
         try:
             self._sink = await settle(self._acceptor.store(info, request, info.contexts[event.context_id]))
@@ -313,8 +321,8 @@ class Connection:
         sink = self._sink
         assert sink is not None  # a data set follows its command
         try:
-            if event.view:
-                waiting = sink.write(event.view)
+            for view in event.views:
+                waiting = sink.write(view)
                 if waiting is not None:
                     await waiting
             if not event.last:

@@ -19,6 +19,7 @@ from dimse.errors import (
     ConnectionLost,
     DimseError,
     LocalProtocolError,
+    NotAnswered,
     RemoteProtocolError,
     TimedOut,
 )
@@ -70,8 +71,11 @@ class Exchange:
     async def negotiate(self, request: AssociateRequest) -> None:
         """Ask for the association and wait for the answer."""
         self._task = asyncio.create_task(self._hear())
-        await self.send([[self.core.request(request)]])
-        await self._until(lambda: self.core.accept_pdu is not None)
+        try:
+            await self.send([[self.core.request(request)]])
+            await self._until(lambda: self.core.accept_pdu is not None)
+        except ConnectionLost as error:
+            raise NotAnswered(f"{error} before it answered the association request") from error
         accept = self.core.accept_pdu
         asked, granted = request.user.async_window, accept.user.async_window if accept is not None else None
         if asked is not None and granted is not None:
@@ -189,7 +193,9 @@ class Exchange:
             self.check()
             async with self._sending:
                 self.check()
-                question.message_id = self._next_id()
+                if question.message_id in self.questions:
+                    raise LocalProtocolError(f"message id {question.message_id} is taken by an operation under way")
+                question.message_id = question.message_id or self._next_id()
                 made = command(question.message_id)
                 if isinstance(made, Command) and data:
                     made.values[DATA_SET_TYPE] = HAS_DATA_SET

@@ -8,7 +8,7 @@ import ssl
 
 from dimse.aio.wire import Wire
 from dimse.errors import ConnectFailed, TlsError
-from dimse.tls import check_certificate, explain_tls, failure, server_name
+from dimse.tls import check_certificate, explain_tls, failure, handshake_socket, server_name
 
 #: How long TLS may take to say goodbye, seconds.
 _TLS_GOODBYE = 1.0
@@ -49,6 +49,7 @@ async def open_wire(host: str, port: int, tls: ssl.SSLContext | None, seconds: f
 async def wire_over(sock: socket.socket, tls: ssl.SSLContext | None, host: str, seconds: float, buffer_size: int) -> Wire:
     """A requestor's wire over a socket that is connected. Takes the socket over. `TlsError`, `OSError`."""
     loop = asyncio.get_running_loop()
+    token = handshake_socket.set(sock)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -67,6 +68,8 @@ async def wire_over(sock: socket.socket, tls: ssl.SSLContext | None, host: str, 
     except BaseException as error:
         sock.close()
         raise _named(error, tls) from None
+    finally:
+        handshake_socket.reset(token)
     try:
         check_certificate(tls, wire.certificate)
     except TlsError:
@@ -78,6 +81,7 @@ async def wire_over(sock: socket.socket, tls: ssl.SSLContext | None, host: str, 
 async def accept_wire(wire: Wire, sock: socket.socket, tls: ssl.SSLContext | None, seconds: float) -> None:
     """A server's side: TLS in at most `seconds`, or plain. `TlsError`, `OSError`."""
     loop = asyncio.get_running_loop()
+    token = handshake_socket.set(sock)
     try:
         if tls is None:
             await loop.connect_accepted_socket(lambda: wire, sock)
@@ -90,6 +94,8 @@ async def accept_wire(wire: Wire, sock: socket.socket, tls: ssl.SSLContext | Non
         wire.abort()
         sock.close()
         raise _named(error, tls) from None
+    finally:
+        handshake_socket.reset(token)
 
 
 def _named(error: BaseException, tls: ssl.SSLContext | None) -> BaseException:

@@ -215,8 +215,8 @@ class Incoming:
         assert sink is not None  # a data set follows its command
         assert begun is not None
         try:
-            if event.view:
-                waiting = sink.write(event.view)
+            for view in event.views:
+                waiting = sink.write(view)
                 if waiting is not None:
                     await waiting
             if not event.last:

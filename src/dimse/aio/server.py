@@ -28,7 +28,7 @@ class Server:
 
     Without a `policy`, every service is offered that the acceptor has methods for (`negotiation.policy_for`).
     `async_window`: how many requests a peer may have in flight, if it asks for a window; they are answered in order
-    of completion, C-STORE one after the other, queries one after the other.
+    of completion, C-STORE one after the other, queries all at the same time. What is more is refused with 0213.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Sequence
 from typing import cast
 
+from dimse.acceptance import FIRST_BUFFER
 from dimse.errors import AssociationFailure, ConnectionLost, TimedOut
 from dimse.tls_failures import explain_tls, failure
 
@@ -28,11 +29,13 @@ class Wire(asyncio.BufferedProtocol):
 
     def __init__(self, sock: socket.socket, buffer_size: int, *, quick_ack: bool, tls: bool = False) -> None:
         self._sock = sock
-        self._view = memoryview(bytearray(buffer_size))
+        self._view = memoryview(bytearray(min(FIRST_BUFFER, buffer_size)))
+        self._wanted = buffer_size
         self._quick_ack = quick_ack
         self._tls = tls
         self._transport: asyncio.Transport | None = None
         self._size = 0
+        self._filled = False
         self._ended = False
         self._paused = False
         self._reader: asyncio.Future[None] | None = None
@@ -51,12 +54,16 @@ class Wire(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(_PIECE if self._tls else 0)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go."""
+        """Where the next bytes go. What was read before is worked off."""
+        if self._filled:
+            self._filled = False
+            self._view = memoryview(bytearray(self._wanted))
         return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes came: no more until they are worked off."""
         self._size = nbytes
+        self._filled = nbytes == len(self._view) < self._wanted
         self._paused = True
         assert self._transport is not None  # connection_made comes first
         self._transport.pause_reading()

@@ -87,7 +87,7 @@ class Gets(Protocol):
         """How many there are, and the instances one by one. May raise `Refused` for a bad identifier.
 
         They are sent as C-STORE on the same association, in a context of their class and transfer syntax whose
-        requestor is provider: `dimse.answering.storable` tells which there are. One without a context fails.
+        requestor is provider: `dimse.retrieval.storable` tells which there are. One without a context fails.
         """
         ...
 
@@ -100,7 +100,7 @@ class Moves(Protocol):
         self, association: AssociationInfo, request: MoveRequest, cancelled: Callable[[], bool]
     ) -> Iterator[SubOperations | Final]:
         """Counts, each sent as a pending answer, then a `Final`. Without one the last counts decide: 0000, B000
-        or A702; FE00 after a cancel. `dimse.answering.failed_list` makes the data of a `Final`."""
+        or A702; FE00 after a cancel. `dimse.retrieval.failed_list` makes the data of a `Final`."""
         ...
 
 

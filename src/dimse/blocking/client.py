@@ -13,7 +13,7 @@ from typing import Self
 
 from dimse.acceptance import Limits, Progress
 from dimse.answering import Answers, final_of, send_with_data
-from dimse.asking import encode_cancel, encode_normalised, encode_query, read_normalised_answer
+from dimse.asking import as_message_id, encode_cancel, encode_normalised, encode_query, read_normalised_answer
 from dimse.association import Association
 from dimse.blocking.operation import Incoming, Operation, Store
 from dimse.blocking.sockets import (
@@ -29,6 +29,7 @@ from dimse.errors import (
     ConnectionLost,
     ContextNotAccepted,
     LocalProtocolError,
+    NotAnswered,
     RemoteProtocolError,
     TimedOut,
     TlsError,
@@ -86,10 +87,13 @@ class ClientAssociation:
 
     def negotiate(self) -> None:
         """Ask for the association and wait for the answer; `connect` has done this."""
-        self._send(self._core.request(self._request))
-        deadline = monotonic() + self._timeout
-        while self._core.accept_pdu is None:
-            self._take(self._receive(deadline))
+        try:
+            self._send(self._core.request(self._request))
+            deadline = monotonic() + self._timeout
+            while self._core.accept_pdu is None:
+                self._take(self._receive(deadline))
+        except ConnectionLost as error:
+            raise NotAnswered(f"{error} before it answered the association request") from error
         self._accepted = accepted_map(self._core.contexts)
 
     @property
@@ -142,9 +146,12 @@ class ClientAssociation:
         incoming = Incoming(self._core, store)
         return self._begin(CommandField.C_GET_RQ, identifier, sop_class_uid, priority, incoming=incoming)
 
-    def move(self, identifier: bytes, *, sop_class_uid: str, destination: str, priority: int = MEDIUM) -> Operation:
-        """C-MOVE to the AE title `destination`, as the peer knows it."""
-        return self._begin(CommandField.C_MOVE_RQ, identifier, sop_class_uid, priority, destination)
+    def move(
+        self, identifier: bytes, *, sop_class_uid: str, destination: str, priority: int = MEDIUM, message_id: int | None = None
+    ) -> Operation:
+        """C-MOVE to the AE title `destination`, as the peer knows it; `message_id` as in `dimse.aio`."""
+        wanted = as_message_id(message_id)
+        return self._begin(CommandField.C_MOVE_RQ, identifier, sop_class_uid, priority, destination, wanted=wanted)
 
     def normalised(self, request: NormalisedRequest) -> NormalisedAnswer:
         """An N- request and its answer. The message id is given here; without `transfer_syntax_uid`, the first
@@ -231,13 +238,13 @@ class ClientAssociation:
                 return context_id
         raise ContextNotAccepted(f"{abstract_syntax} was not accepted")
 
-    def _next_id(self, answer: CommandField) -> int:
+    def _next_id(self, answer: CommandField, wanted: int = 0) -> int:
         """A message id for a question, whose answer is awaited from now on."""
         if self._closed:
             raise LocalProtocolError("the association is closed")
         if self._operation is not None and not self._operation.done:
             raise LocalProtocolError("an operation is still under way: iterate to its end")
-        self._message_id = self._message_id % 65535 + 1
+        self._message_id = wanted or self._message_id % 65535 + 1
         self._incoming = None
         self._listener.expect(self._message_id, answer)
         return self._message_id
@@ -250,12 +257,13 @@ class ClientAssociation:
         priority: int,
         destination: str = "",
         incoming: Incoming | None = None,
+        wanted: int = 0,
     ) -> Operation:
         context = self._core.contexts[self._context(sop_class_uid)]
         if not identifier:
             raise LocalProtocolError("an operation needs an identifier")
         encode_query(kind, 0, sop_class_uid, priority, destination)
-        message_id = self._next_id(CommandField(kind | 0x8000))
+        message_id = self._next_id(CommandField(kind | 0x8000), wanted)
         self._incoming = incoming
         self._listener.takes_stores = incoming is not None
         command = encode_query(kind, message_id, sop_class_uid, priority, destination)

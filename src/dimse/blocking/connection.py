@@ -11,6 +11,7 @@ from time import monotonic
 from dimse.acceptance import (
     ABORTED,
     BROKEN,
+    FIRST_BUFFER,
     LOST,
     REJECTED,
     RELEASED,
@@ -39,7 +40,6 @@ from dimse.blocking.exchange import Exchange
 from dimse.blocking.performing import Performer, offered
 from dimse.blocking.sockets import (
     Socket,
-    TlsSocket,
     close_politely,
     quick_ack,
     secure_server,
@@ -184,7 +184,8 @@ class Connection:
     # --- reading ---
 
     def _serve(self) -> str:
-        view = self._view = memoryview(bytearray(self._limits.receive_buffer))
+        room = self._limits.receive_buffer
+        view = self._view = memoryview(bytearray(min(FIRST_BUFFER, room)))
         core = self._core
         while True:
             size = self._read(view)
@@ -197,11 +198,15 @@ class Connection:
             while (event := core.next_event()) is not None:
                 if (how := self._handle(event)) is not None:
                     return how
+            if size == len(view) < room:
+                view = self._view = memoryview(bytearray(room))
 
     def _read(self, view: memoryview) -> int:
         """Bytes read, 0 at the end of the stream. Raises `TimedOut` or `Stopped`."""
         progress, limits, core, sock = self._progress, self._limits, self._core, self.sock
         while True:
+            if self._aborting:  # a peer that floods us would never let the read come to its end
+                raise Stopped
             if limits.quick_ack:
                 quick_ack(sock)
             before = monotonic()
@@ -255,8 +260,7 @@ class Connection:
             if isinstance(decision, Accept):
                 accept = build_accept(request, decision, self._policy, self._limits.max_pdu)
                 reply = self._core.accept(accept)
-                certificate = self.sock.certificate if isinstance(self.sock, TlsSocket) else None
-                self.info = association_info(self._core, self.peer, certificate)
+                self.info = association_info(self._core, self.peer, decision.note)
                 send_all(self.sock, reply)
                 self._progress.restart()
                 return None
@@ -346,8 +350,8 @@ class Connection:
         sink = self._sink
         assert sink is not None  # a data set follows its command
         try:
-            if event.view:
-                sink.write(event.view)
+            for view in event.views:
+                sink.write(view)
             if not event.last:
                 return
             answer = sink.finish()

@@ -140,7 +140,7 @@ class Exchange:
         message = self._incoming
         assert message is not None  # asked before
         if message.command.is_response:
-            message.write(event.view)
+            message.write_all(event.views)
         if event.last:
             self._incoming = None
             self._complete(message)

@@ -106,8 +106,8 @@ class Incoming:
         assert sink is not None  # a data set follows its command
         assert begun is not None
         try:
-            if event.view:
-                sink.write(event.view)
+            for view in event.views:
+                sink.write(view)
             if not event.last:
                 return b""
             answer = sink.finish()

@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from typing import Any, TypeVar, cast
 
 from dimse.acceptance import AssociationInfo
-from dimse.answering import METHODS, Answers, Asked, Retrieval, end_of_find, end_of_move, final_of, send_with_data
+from dimse.answering import METHODS, Answers, Asked, Together, end_of_find, final_of, send_with_data
 from dimse.asking import encode_normalised, read_normalised_answer
 from dimse.blocking.acceptor import Acceptor, Finds, Gets, Moves, Normalised
 from dimse.blocking.exchange import Exchange
 from dimse.commands import CommandField
 from dimse.errors import AssociationFailure, ContextNotAccepted, DimseError, RemoteProtocolError
 from dimse.operations import Final, NormalisedAnswer, NormalisedRequest, Outgoing, SubOperations
+from dimse.retrieval import Retrieval, end_of_move
 from dimse.status import UNRECOGNISED_OPERATION
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,10 @@ class Performer:
             if asked.field not in {CommandField.C_FIND_RQ, CommandField.C_GET_RQ, CommandField.C_MOVE_RQ}:
                 self._normalised(asked, answers)
             else:
-                final = asked.refusal() or self._query(asked, answers)
-                exchange.send(answers.final(final))
+                together = Together()
+                final = asked.refusal() or self._query(asked, answers, together)
+                together.add(answers.final(final))
+                exchange.send(together.take())
         finally:
             exchange.asked = None
         if not self._reporting:
@@ -60,21 +63,24 @@ class Performer:
         exchange.check()  # the end of the association may have come in the same read as the last answer to us
         return exchange.hand_over()
 
-    def _query(self, asked: Asked, answers: Answers) -> Final:
+    def _query(self, asked: Asked, answers: Answers, together: Together) -> Final:
         relational = asked.context.abstract_syntax in self._info.relational
         acceptor = self._acceptor
         if asked.field is CommandField.C_FIND_RQ and isinstance(acceptor, Finds):
-            return self._find(acceptor, asked, answers, relational)
+            return self._find(acceptor, asked, answers, together)
         if asked.field is CommandField.C_GET_RQ and isinstance(acceptor, Gets):
             return self._get(acceptor, asked, answers, relational)
         if asked.field is CommandField.C_MOVE_RQ and isinstance(acceptor, Moves):
             return self._move(acceptor, asked, answers, relational)
         return Final(UNRECOGNISED_OPERATION)
 
-    def _find(self, acceptor: Finds, asked: Asked, answers: Answers, relational: bool) -> Final:
+    def _find(self, acceptor: Finds, asked: Asked, answers: Answers, together: Together) -> Final:
+        """What is still kept in `together` goes with the final answer."""
         cancelled = self._exchange.cancelled
+        model = asked.context.abstract_syntax
+        request = asked.find(model in self._info.relational, model in self._info.combined)
         try:
-            matches = acceptor.find(self._info, asked.find(relational), cancelled)
+            matches = acceptor.find(self._info, request, cancelled)
         except Exception as error:
             return final_of(error)
         with _closing(matches):
@@ -85,7 +91,8 @@ class Performer:
                     return final_of(ValueError("a match without identifier"))
                 if cancelled():
                     break
-                self._exchange.send(answers.match(found))
+                if together.add(answers.match(found)) or not found.more:
+                    self._exchange.send(together.take())
         return end_of_find(asked)
 
     def _move(self, acceptor: Moves, asked: Asked, answers: Answers, relational: bool) -> Final:

@@ -28,6 +28,9 @@ class Server:
 
     Several processes may share one listening socket (the kernel wakes one of them), or have one each, made
     with `listen(..., reuse_port=True)`. The socket stays the caller's: `stop` does not close it.
+
+    Servers of one process that are given the same `doorkeeper` share the places of its limits (a plain and a TLS
+    listener): stop them together.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Server:
         limits: Limits | None = None,
         policy: ContextPolicy | None = None,
         tls: ssl.SSLContext | None = None,
+        doorkeeper: Doorkeeper | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._socket = listen_socket
@@ -46,7 +50,7 @@ class Server:
         self._tls = tls
         self._lock = threading.Lock()
         self._live: dict[Connection, threading.Thread] = {}
-        self._doorkeeper = Doorkeeper(self.limits.close_seconds)
+        self._doorkeeper = doorkeeper or Doorkeeper(self.limits)
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._stopped.set()
@@ -115,31 +119,12 @@ class Server:
             sleep(0.05)
             return
         peer = PeerAddress(*peer_of(address))
-        if len(self._live) >= self.limits.max_associations and not self._make_room():
-            log.info("association from %s turned away: %d are open", peer.host, len(self._live))
-            self._turn_away(sock)
-            return
-        self._start(sock, Connection(sock, peer, self._acceptor, self._policy, self.limits, self._tls))
-
-    def _make_room(self) -> bool:
-        """Evict the oldest connection that has not asked for an association in its time of grace."""
-        now = monotonic()
-        with self._lock:
-            for connection in self._live:
-                if now - connection.began < self.limits.request_grace_seconds:
-                    return False
-                if not connection.requested:
-                    del self._live[connection]
-                    connection.evict()
-                    return True
-        return False
-
-    def _turn_away(self, sock: socket.socket) -> None:
-        """Reject politely; on a TLS listener nothing is said in plain, so the connection is closed."""
-        if self._tls is None:
-            self._doorkeeper.turn_away(sock)
+        connection = Connection(sock, peer, self._acceptor, self._policy, self.limits, self._tls)
+        if self._doorkeeper.enter(connection):
+            self._start(sock, connection)
         else:
-            sock.close()
+            log.info("association from %s turned away: all %d places are taken", peer.host, self.limits.max_associations)
+            self._doorkeeper.turn_away(sock, self._tls)
 
     def _start(self, sock: socket.socket, connection: Connection) -> None:
         thread = threading.Thread(target=self._run, args=(connection,), name=f"dimse-{connection.peer.port}", daemon=True)
@@ -154,13 +139,16 @@ class Server:
                     threading.stack_size(before)
         except RuntimeError:
             log.warning("no thread for the association from %s", connection.peer.host)
-            with self._lock:
-                self._live.pop(connection, None)
-            self._turn_away(sock)
+            self._forget(connection)
+            self._doorkeeper.turn_away(sock, self._tls)
 
     def _run(self, connection: Connection) -> None:
         try:
             connection.run()
         finally:
-            with self._lock:
-                self._live.pop(connection, None)
+            self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        self._doorkeeper.leave(connection)
+        with self._lock:
+            self._live.pop(connection, None)

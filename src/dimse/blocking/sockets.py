@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Sequence
-from time import monotonic
+from time import monotonic, sleep
 
 from dimse.blocking.secure import TlsSocket, secure_client, secure_server
 from dimse.errors import ConnectionLost, TimedOut
@@ -132,11 +132,18 @@ def _rest(batch: Sequence[Buffer], sent: int) -> list[Buffer]:
     return []
 
 
+def _peer_sends(sock: Socket) -> bool:
+    """True while the peer has not ended its stream (FIN_WAIT1, FIN_WAIT2 after our own end); for plain sockets."""
+    if isinstance(sock, TlsSocket) or sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return False
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in {4, 5}
+
+
 def close_politely(sock: Socket, seconds: float) -> None:
     """Wait for the peer's end of the stream, throwing bytes away, so that our last PDU is not lost to a
     reset."""
     deadline = monotonic() + seconds
-    scratch = bytearray(65536)
+    scratch = bytearray(8192)
     left = _LINGER_BYTES
     try:
         if isinstance(sock, TlsSocket):
@@ -147,8 +154,10 @@ def close_politely(sock: Socket, seconds: float) -> None:
         while left > 0 and (rest := deadline - monotonic()) > 0:
             set_timeouts(sock, rest)
             size = receive(scratch)
-            if not size:
+            if not size and not _peer_sends(sock):
                 break
+            if not size:  # we had stopped listening (`Connection.abort_now`): what comes now would reset the connection
+                sleep(0.005)
             left -= size
     except OSError:
         pass  # reset or time-out: closed either way
