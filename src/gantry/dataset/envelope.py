@@ -18,6 +18,7 @@ _VERSION = 1
 _NO_DIGEST = "0" * 64
 _JSON_START = f'{{"v":{_VERSION},"sha256":"'
 _MAX_TEXT = 4096
+_MAX_AET = 64
 _MAX_SHORT_VALUE = 65_534
 _SHORT = Struct("<HH2sH")
 _LONG = Struct("<HH2s2xI")
@@ -40,6 +41,9 @@ class Envelope:
     slot: str
     received_at: datetime
     sha256: bytes | None
+    #: Move Originator of the C-STORE (PS3.7 9.3.1.1): who asked the sender for it, and in which C-MOVE.
+    move_originator_aet: str = ""
+    move_originator_id: int | None = None
 
 
 def build_prefix(envelope: Envelope) -> tuple[bytes, int]:
@@ -51,7 +55,10 @@ def build_prefix(envelope: Envelope) -> tuple[bytes, int]:
         envelope.sop_class_uid, envelope.transfer_syntax_uid, envelope.calling_aet, envelope.called_aet
     )
     digest = _NO_DIGEST if envelope.sha256 is None else envelope.sha256.hex()
-    origin = _origin(envelope.origin, envelope.association_id, envelope.remote_address, envelope.slot)
+    origin = _origin(
+        envelope.origin, envelope.association_id, envelope.remote_address, envelope.slot, envelope.move_originator_aet,
+        envelope.move_originator_id,
+    )  # fmt: skip
     text = f'{_JSON_START}{digest}",{origin},"received_at":"{envelope.received_at.isoformat()}"}}'.encode("ascii")
     if len(text) & 1:
         text += b" "
@@ -90,9 +97,11 @@ def _around_instance(sop_class_uid: str, transfer_syntax_uid: str, calling: str,
 
 
 @lru_cache(maxsize=1024)
-def _origin(origin: str, association_id: UUID | None, remote_address: str, slot: str) -> str:
+def _origin(origin: str, association_id: UUID | None, remote_address: str, slot: str, move_aet: str, move_id: int | None) -> str:
     association = None if association_id is None else str(association_id)
-    parts = {"origin": origin, "association": association, "remote": remote_address, "slot": slot}
+    parts: dict[str, str | int | None] = {"origin": origin, "association": association, "remote": remote_address, "slot": slot}
+    if move_id is not None:
+        parts |= {"move_aet": move_aet[:_MAX_AET], "move_id": move_id}
     return json.dumps(parts, separators=(",", ":"))[1:-1]
 
 
@@ -114,12 +123,14 @@ def read_private_information(
         association = parts["association"]
         when = datetime.fromisoformat(received_at)
         sha256 = bytes.fromhex(digest)
-        if len(sha256) != 32 or when.tzinfo is None:
+        move_aet, move_id = parts.get("move_aet", ""), parts.get("move_id")
+        named = isinstance(move_aet, str) and (move_id is None or (type(move_id) is int and 0 <= move_id <= 0xFFFF))
+        if len(sha256) != 32 or when.tzinfo is None or not named:
             return None
         return Envelope(
             origin, sop_class_uid, sop_instance_uid, transfer_syntax_uid, calling_aet, called_aet, remote,
             None if association is None else UUID(association), slot, when,
-            None if digest == _NO_DIGEST else sha256,
+            None if digest == _NO_DIGEST else sha256, move_aet, move_id,
         )  # fmt: skip
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return None
