@@ -1,0 +1,85 @@
+"""Asking the audit, exporting it, over REST and on the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from tests.gantry.accounts.people import bearer
+from tests.support.gantry_process import GantryProcess
+
+from gantry.audit import By, record
+from gantry.audit.export import FIELDS, export
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ALICE = By("alice asks", "session", 41, "192.0.2.9")
+
+
+@pytest.fixture(autouse=True)
+def three(connection: psycopg.Connection, transactional_db: None) -> None:
+    record(connection, "study.view", ALICE, kind="study", key="1.2.3", study_uid="1.2.3.77", patient_id="=cmd()", reason="why")
+    record(connection, "node.edit", ALICE, kind="node", key="archive", before={"host": "a"}, after={"host": "b"})
+    record(connection, "node.echo", By("bob asks", "cli"), kind="node", key="archive")
+
+
+def ask(query: str) -> list[str]:
+    answer = bearer("administrator").get(f"/api/v1/audit?limit=3&{query}")
+    assert answer.status_code == 200, answer.content
+    return [one["act"] for one in answer.json()["items"]]
+
+
+def test_by_person_study_patient_act_thing_and_time(connection: psycopg.Connection) -> None:
+    row = connection.execute(
+        "SELECT to_char(max(at), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM audit_entry WHERE act = 'node.edit'"
+    ).fetchone()
+    assert row
+    assert ask("who=alice+asks")[:2] == ["node.edit", "study.view"]
+    assert ask("user_id=41")[:2] == ["node.edit", "study.view"]
+    assert set(ask("study_uid=1.2.3.77")) == {"study.view"}
+    assert set(ask("patient_id=%3Dcmd()")) == {"study.view"}
+    assert ask("act=node&key=archive&kind=node")[:2] == ["node.echo", "node.edit"]
+    assert set(ask("act=node.echo&who=bob+asks")) == {"node.echo"}
+    assert set(ask("address=192.0.2.9")) == {"node.edit", "study.view"}
+    assert ask(f"since={row[0]}&who=alice+asks") == ["node.edit"]
+    assert "node.edit" not in ask(f"since={row[0]}&act=node.nothing")
+    assert ask("act=nod") == []
+    assert bearer("operator").get("/api/v1/audit").status_code == 403
+
+
+def test_pages(connection: psycopg.Connection) -> None:
+    client = bearer("administrator")
+    first = client.get("/api/v1/audit?who=alice+asks&limit=1").json()
+    second = client.get(first["next"].removeprefix("http://testserver")).json()
+    assert [first["items"][0]["act"], second["items"][0]["act"]] == ["node.edit", "study.view"]
+    assert first["items"][0]["before"] == {"host": "a"}
+
+
+def test_exported_lines_and_tables(connection: psycopg.Connection) -> None:
+    entries = [json.loads(line) for line in export(connection, "jsonl")]
+    mine = [one for one in entries if one["who"] == "alice asks"][-2:]
+    assert [one["act"] for one in mine] == ["study.view", "node.edit"]
+    assert mine[1]["after"] == {"host": "b"}
+    assert len(bytes.fromhex(mine[1]["digest"])) == 32
+    table = list(csv.DictReader(io.StringIO("".join(export(connection, "csv")))))
+    assert tuple(table[0]) == FIELDS
+    assert len(table) == len(entries)
+    assert table[entries.index(mine[0])]["patient_id"] == "'=cmd()", "no formula for a spreadsheet"
+    answer = bearer("administrator").get("/api/v1/audit/export?format=csv")
+    content = b"".join(answer.streaming_content)
+    assert content.startswith(b"id,at,act,")
+    assert ask("act=audit.export&who=administrator")[0] == "audit.export"
+
+
+def test_on_the_command_line(gantry_process: Callable[..., GantryProcess]) -> None:
+    gantry = gantry_process()
+    gantry.cli("caller", "allow", "CT1", "--may", "echo")
+    (entry,) = gantry.json("audit", "list", "--act", "caller.allow")
+    assert (entry["via"], entry["key"], entry["after"]["may"]) == ("cli", "CT1", ["echo"])
+    anchors = str(gantry.home / "mine.jsonl")
+    assert gantry.json("audit", "verify", "--anchor", anchors)["ok"] is True
+    lines = gantry.cli("audit", "export").stdout.splitlines()
+    assert json.loads(lines[-1])["act"] == "audit.export"
