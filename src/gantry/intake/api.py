@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
@@ -10,11 +11,15 @@ from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
-from gantry.accounts.errors import Invalid
+from gantry import config
+from gantry.accounts import connection, trail
+from gantry.accounts.errors import Conflict, Invalid, NotFound
 from gantry.accounts.page import PageQuery, answer
 from gantry.accounts.route import may
+from gantry.intake import quarantine
+from gantry.intake.errors import NotAcceptable, NotHeld
 from gantry.intake.models import QuarantinedObject
-from gantry.intake.schemas import QuarantinePage
+from gantry.intake.schemas import AcceptIn, DiscardIn, QuarantinedDetail, QuarantinedOut, QuarantinePage
 
 router = Router(tags=["quarantine"])
 
@@ -22,7 +27,7 @@ router = Router(tags=["quarantine"])
 class QuarantineQuery(PageQuery):
     """Which part of the quarantine."""
 
-    state: Literal["", "held", "accepted", "discarded"] = Field(default="", description="Empty: all")
+    state: Literal["", "held", "indexed", "accepted", "discarded"] = Field(default="", description="Empty: all")
 
 
 @router.get("/quarantine", auth=may("quarantine.view"), response=QuarantinePage, summary="List the quarantine")
@@ -45,3 +50,48 @@ def _last_seen(cursor: str) -> QuarantinedObject:
         return QuarantinedObject.objects.get(pk=UUID(cursor))
     except (QuarantinedObject.DoesNotExist, ValueError) as error:
         raise Invalid("The cursor is none of ours.", remedy="Take it from `next` of the page before.") from error
+
+
+def _home() -> Path:
+    return Path(config.current().home)
+
+
+@router.get("/quarantine/{identifier}", auth=may("quarantine.view"), response=QuarantinedDetail, summary="See why it is held")
+def get_quarantined(request: HttpRequest, identifier: UUID) -> dict[str, Any]:
+    """One object, with the UIDs that can be read in it."""
+    try:
+        found = quarantine.get_held(connection.of_request(), _home(), identifier)
+    except NotHeld as error:
+        raise NotFound("Nothing in the quarantine has this id.") from error
+    row = QuarantinedOut.from_orm(QuarantinedObject.objects.get(pk=identifier)).dict()
+    fields = ("is_dicom", "sop_class_uid", "sop_instance_uid", "study_instance_uid", "series_instance_uid", "problem")
+    return {**row, **{field: getattr(found, field) for field in fields}}
+
+
+@router.post(
+    "/quarantine/{identifier}/accept", auth=may("quarantine.edit"), response=QuarantinedOut, summary="Accept a held object"
+)
+def accept_quarantined(request: HttpRequest, identifier: UUID, body: AcceptIn) -> QuarantinedObject:
+    """Through the door again, perhaps with UIDs set in a copy of it; the original of a repaired one stays."""
+    repairs = {keyword: uid for keyword, uid in body.set.dict().items() if uid}
+    try:
+        quarantine.accept_held(
+            connection.of_request(), _home(), identifier, by=trail.by_request(request), reason=body.reason, repairs=repairs
+        )
+    except NotHeld as error:
+        raise NotFound("Nothing in the quarantine has this id.") from error
+    except NotAcceptable as error:
+        raise Conflict(f"It cannot be accepted: {error}.", remedy="Set the UIDs that are missing, or discard it.") from error
+    return QuarantinedObject.objects.get(pk=identifier)
+
+
+@router.post(
+    "/quarantine/{identifier}/discard", auth=may("quarantine.edit"), response=QuarantinedOut, summary="Discard a held object"
+)
+def discard_quarantined(request: HttpRequest, identifier: UUID, body: DiscardIn) -> QuarantinedObject:
+    """Its bytes are deleted for good."""
+    try:
+        quarantine.discard_held(connection.of_request(), _home(), identifier, by=trail.by_request(request), reason=body.reason)
+    except NotHeld as error:
+        raise NotFound("Nothing in the quarantine has this id.") from error
+    return QuarantinedObject.objects.get(pk=identifier)

@@ -44,9 +44,11 @@ class Examined:
     remote_address: str = ""
     transfer_syntax_uid: str = ""
     association_id: UUID | None = None
+    move_originator: tuple[str, int | None] = ("", None)
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     placed: str = ""
-    restored: str = ""  # where a lost file was put back
+    restored: str = ""  # where the row had a lost file that is here again
+    placed_again: tuple[str, int | None] = ("", None)  # where that file is now: path and volume
     held: tuple[str, int, int] | None = None  # path in the quarantine, where the data set begins, size
 
     @property
@@ -137,6 +139,8 @@ def _read(found: Examined, view: memoryview) -> None:
         remote_address=found.remote_address,
         association_id=found.association_id,
         slot=obj.slot,
+        move_originator_aet=found.move_originator[0],
+        move_originator_id=found.move_originator[1],
         warnings=(*part.warnings, *header.warnings, *verdict.warnings),
     )
 
@@ -185,6 +189,7 @@ def _origin(found: Examined, envelope: Envelope | None) -> None:
         found.calling_aet, found.called_aet = envelope.calling_aet, envelope.called_aet
         found.remote_address = envelope.remote_address
         found.association_id = envelope.association_id
+        found.move_originator = (envelope.move_originator_aet, envelope.move_originator_id)
         found.received_at = envelope.received_at
     else:
         found.origin = "import"

@@ -24,11 +24,14 @@ import psycopg
 from gantry import database, facts, metrics
 from gantry.catalogue import Known, associations, lookup_versions
 from gantry.catalogue.index import IndexedBatch, index_versions
+from gantry.catalogue.moved import note_moved
 from gantry.catalogue.rows import column
 from gantry.catalogue.settle import settle_due
 from gantry.intake import reasons
 from gantry.intake.examine import MISTAKES, Examined, examine, say
 from gantry.intake.place import place_held, place_version, restore_lost, take_back
+from gantry.intake.placing_lock import PlacingLock
+from gantry.intake.volumes import Shelves
 from gantry.storage import AssociationEnded, RunEnded, RunStarted, SpooledObject, SpoolReader
 from gantry.storage.errors import ObjectMissing, StorageError, StorageFailed
 from gantry.storage.spooled import SpoolEvent
@@ -43,6 +46,8 @@ FILL_SECONDS = 0.4
 #: A batch of this size or more, and the next is expected to be as large: a burst.
 BURST = 8
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0
+#: Two transactions met; the same again will do. A foreign key: the patient was removed at this moment.
+RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.ForeignKeyViolation)
 _TRIES = 6
 
 
@@ -96,6 +101,8 @@ class Indexer:
         self._connect = connect
         self._settling = settling or Settling()
         self._limit = batch
+        self._shelves = Shelves(home)
+        self._lock = PlacingLock(home)
         self._connection: psycopg.Connection[Any] | None = None
         self._positions: dict[str, int] = {}
         self._sql = database.statements("gantry.intake")
@@ -138,6 +145,7 @@ class Indexer:
     def close(self) -> None:
         """Close the connection."""
         self._disconnect()
+        self._lock.close()
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -166,7 +174,9 @@ class Indexer:
         events = self._reader.pending(self._positions, self._limit)
         if not events:
             return IndexOutcome()
-        with metrics.index_batch_seconds.time():
+        self._reader.use_volumes(self._shelves.look(connection))
+        # Between placing and commit nobody may unlink files whose rows are gone: we may be using one of them again.
+        with metrics.index_batch_seconds.time(), self._lock.shared():
             outcome = self._index(connection, events)
         for name, count in (("new", outcome.new), ("version", outcome.versions), ("duplicate", outcome.duplicates),
                             ("quarantined", outcome.held)):  # fmt: skip
@@ -242,10 +252,10 @@ class Indexer:
         key = (row.sop_instance_uid, row.sha256)
         try:
             if path is not None:
-                restore_lost(self._home, self._reader, found, path)
+                restore_lost(self._home, self._reader, found, path, self._shelves)
             elif key not in fresh:
                 fresh.add(key)
-                place_version(self._home, self._reader, found, known)
+                place_version(self._home, self._reader, found, known, self._shelves)
         except ObjectMissing:
             log.warning("an object has left the spool before it was placed")
             found.row = None
@@ -255,7 +265,7 @@ class Indexer:
             try:
                 with connection.transaction():
                     return self._write(connection, batch)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+            except RETRIED:
                 if tried == _TRIES:
                     raise
                 time.sleep(random.uniform(0.01, 0.05) * tried)  # noqa: S311  spreads retries, protects nothing
@@ -266,19 +276,24 @@ class Indexer:
         now, batch_id = datetime.now(UTC), uuid4()
         rows = [found.row for found in batch.objects if found.row is not None]
         indexed = index_versions(connection, rows, batch_id=batch_id, now=now) if rows else IndexedBatch([], {}, 0)
+        note_moved(connection, rows)
         for found in batch.objects:
             if found.held is not None:
                 connection.execute(self._sql["hold"], _held_columns(found, now))
             if found.restored:
                 log.warning("a stored file was missing; the same bytes came again and took its place")
                 offset, size = found.object.dataset_offset, found.object.size
+                path, volume_id = found.placed_again
                 values = {"path": found.restored, "dataset_offset": offset, "file_bytes": size}
-                connection.execute(self._sql["restored"], values)
+                connection.execute(self._sql["restored"], {**values, "now_path": path, "volume_id": volume_id})
         self._note_associations(connection, batch, indexed, now)
         if batch.positions:
             values = {"segments": list(batch.positions), "offsets": list(batch.positions.values()), "now": now}
             connection.execute(self._sql["advance"], values)
         if indexed.written:
+            self._shelves.count(
+                connection, (row for row, what in zip(rows, indexed.outcomes, strict=True) if what != "duplicate")
+            )
             facts.publish(connection, facts.Arrived(batch_id, indexed.written))
         return indexed
 

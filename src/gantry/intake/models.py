@@ -31,3 +31,47 @@ class QuarantinedObject(models.Model):
     dataset_offset = models.BigIntegerField(default=0, help_text="Where the data set begins in the file, bytes")
     received_at = models.DateTimeField()
     quarantined_at = models.DateTimeField()
+    decided_by = models.TextField(default="", db_default="", help_text="Who accepted or discarded it")
+    decided_at = models.DateTimeField(null=True)
+    decision_reason = models.TextField(default="", db_default="")
+
+
+class Scrub(models.Model):
+    """How far the scrubber of a home is: one row per home, carried on from job to job."""
+
+    home_id = models.UUIDField(primary_key=True)
+    state = models.TextField(default="idle", help_text="idle, running or waiting")
+    phase = models.TextField(default="", help_text="versions, held, files or empty")
+    cursor = models.TextField(default="", db_collation="C", help_text="The last path that is done in this phase")
+    asked_at = models.DateTimeField(null=True, help_text="A pass was asked for")
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField(null=True)
+    total_bytes = models.BigIntegerField(default=0)
+    checked_files = models.BigIntegerField(default=0)
+    checked_bytes = models.BigIntegerField(default=0)
+    problems = models.BigIntegerField(default=0)
+    mended = models.BigIntegerField(default=0)
+    passes = models.IntegerField(default=0)
+    note = models.TextField(default="")
+
+
+class ScrubFinding(models.Model):
+    """A file that the scrubber found missing, damaged or unknown, and what became of it."""
+
+    id = models.BigAutoField(primary_key=True)
+    home_id = models.UUIDField()
+    path = models.TextField(db_collation="C")
+    kind = models.TextField(help_text="missing, damaged, orphan or leftover")
+    version_id = models.BigIntegerField(null=True)
+    explanation = models.TextField(default="")
+    found_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    action = models.TextField(default="", help_text="What was done: healed, indexed, removed, ...; empty: nothing yet")
+    action_note = models.TextField(default="")
+    ended_at = models.DateTimeField(null=True, help_text="Since when it is no problem any more")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["home_id", "path"], condition=models.Q(ended_at=None), name="scrub_finding_open"),
+        ]

@@ -11,26 +11,42 @@ from gantry.catalogue import Known
 from gantry.dataset import DatasetError, read_part10
 from gantry.intake import reasons
 from gantry.intake.examine import Examined
-from gantry.storage import SpoolReader, object_path, open_object, quarantine_path
-from gantry.storage.errors import ObjectMissing, PlaceTaken, StorageFailed
-from gantry.storage.layout import resolve
+from gantry.intake.volumes import Shelves
+from gantry.storage import SpoolReader, is_away, object_path, on_volume, open_object, quarantine_path, resolve, volume_of
+from gantry.storage.errors import ObjectMissing, PlaceTaken, StorageError, StorageFailed, StorageFull, VolumeMissing
 
 _HEAD = 1 << 20
 
 
-def place_version(home: Path, reader: SpoolReader, found: Examined, known: Mapping[str, Known]) -> None:
+def place_version(home: Path, reader: SpoolReader, found: Examined, known: Mapping[str, Known], shelves: Shelves) -> None:
     """Place a first version under its UIDs, a later one with its digest in the name; sets `row.file_path`.
 
     Which of the two it is, is only a matter of the name: if another file was faster, the digest goes into it.
     Where a file with the same data set lies already (of a crash, or of a time the database does not know), that
-    one is used. Raises storage errors other than PlaceTaken.
+    one is used. A volume that is full or away is left for the next one. Raises storage errors other than PlaceTaken.
     """
-    row = found.row
-    if row is None:
+    if found.row is None:
         return
+    refusal: StorageError | None = None
+    for volume_id in shelves.choices():
+        try:
+            _place_on(volume_id, home, reader, found, known)
+        except (StorageFull, VolumeMissing) as error:
+            refusal = error
+            shelves.give_up(volume_id, error)
+        else:
+            shelves.spend(volume_id, found.object.size)
+            return
+    raise refusal or StorageFull("no volume may be written to")
+
+
+def _place_on(volume_id: int | None, home: Path, reader: SpoolReader, found: Examined, known: Mapping[str, Known]) -> None:
+    row = found.row
+    assert row is not None
     uids = (row.study_instance_uid, row.series_instance_uid, row.sop_instance_uid)
+    row.volume_id = volume_id
     for digest in (row.sha256,) if row.sop_instance_uid in known else (None, row.sha256):
-        relative = object_path(*uids, digest)
+        relative = on_volume(volume_id, object_path(*uids, digest))
         try:
             reader.place(found.object, relative)
         except PlaceTaken:
@@ -43,13 +59,26 @@ def place_version(home: Path, reader: SpoolReader, found: Examined, known: Mappi
     found.hold(reasons.PLACE_TAKEN)
 
 
-def restore_lost(home: Path, reader: SpoolReader, found: Examined, relative: str) -> None:
-    """The bytes are known, but their file is gone from the volume: put them back, and say so in `restored`."""
-    if os.path.exists(resolve(home, relative)):
+def restore_lost(home: Path, reader: SpoolReader, found: Examined, relative: str, shelves: Shelves) -> None:
+    """The bytes are known, but their file is gone: put them back, or where their volume is full to another one.
+
+    `restored` says where the row has it, `placed_again` where it is now. On a volume that is away nothing is lost.
+    """
+    if os.path.exists(resolve(home, relative)) or is_away(home, relative):
         return
-    with contextlib.suppress(PlaceTaken):
-        reader.place(found.object, relative)
-        found.restored = relative
+    inside = relative if (own := volume_of(relative)) is None else relative.split("/", 2)[2]
+    for volume_id in dict.fromkeys((own, *shelves.choices())):
+        place = on_volume(volume_id, inside)
+        try:
+            reader.place(found.object, place)
+        except (StorageFull, VolumeMissing) as error:
+            shelves.give_up(volume_id, error)
+        except PlaceTaken:
+            return
+        else:
+            found.restored, found.placed_again = relative, (place, volume_id)
+            return
+    raise StorageFull("no volume takes a file that was lost and came again")
 
 
 def _is_same(home: Path, relative: str, found: Examined) -> bool:

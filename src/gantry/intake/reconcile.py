@@ -21,7 +21,8 @@ from gantry.dataset import DamagedHeader, NotDicom, normalise_uid, read_part10, 
 from gantry.intake.await_index import await_index
 from gantry.intake.examine import quarantine_id
 from gantry.intake.place import take_back
-from gantry.storage import ExpectedFile, Finding, SpoolWriter, open_object
+from gantry.intake.volumes import HomeVolumes
+from gantry.storage import ExpectedFile, Finding, SpoolWriter, is_away, open_object, volume_of
 from gantry.storage.errors import ObjectMissing, SlotBusy, StorageError
 from gantry.storage.layout import resolve
 from gantry.storage.verify import remove_leftover
@@ -52,9 +53,13 @@ class _Orphan:
     dataset_offset: int
 
 
-def expected_files(connection: psycopg.Connection[Any]) -> Iterator[ExpectedFile]:
-    """Every file that must be there: all versions in the order of their paths, then what is held in quarantine."""
-    for place in every_location(connection):
+def expected_files(connection: psycopg.Connection[Any], volumes: HomeVolumes | None = None) -> Iterator[ExpectedFile]:
+    """Every file that must be there: all versions in the order of their paths, then what is held in quarantine.
+
+    With `volumes` those of one home, where several share a database.
+    """
+    ids = volumes.ids if volumes is not None else None
+    for place in every_location(connection, volume_ids=ids, own_objects=volumes is None or volumes.own is None):
         yield ExpectedFile(place.file_path, bytes(place.sha256), place.dataset_offset, place.dataset_bytes)
     sql = database.statements("gantry.intake")["every_held"]
     with connection.transaction(), connection.cursor(name="every_held") as cursor:
@@ -160,17 +165,24 @@ def _place_of(connection: psycopg.Connection[Any], orphan: _Orphan) -> tuple[str
 def _second_copy(connection: psycopg.Connection[Any], home: Path, orphan: _Orphan, relative: str, offset: int) -> Mended:
     """Its bytes have a row with another path: one of the two files is too many, or the other is lost."""
     path = orphan.finding.path
+    if is_away(home, relative):
+        return Mended(orphan.finding, "left", "the volume of its row is not mounted")
     try:
         with open_object(home, relative, dataset_offset=offset) as there:
             same = there.digest() == orphan.sha256
     except ObjectMissing:
-        os.makedirs(os.path.dirname(resolve(home, relative)), mode=0o700, exist_ok=True)
+        if volume_of(path) == volume_of(relative):
+            os.makedirs(os.path.dirname(resolve(home, relative)), mode=0o700, exist_ok=True)
         size = os.stat(resolve(home, path)).st_size
         with connection.transaction():
-            values = {"path": relative, "dataset_offset": orphan.dataset_offset, "file_bytes": size}
-            connection.execute(database.statements("gantry.intake")["restored"], values)
-            os.rename(resolve(home, path), resolve(home, relative))
-        return Mended(orphan.finding, "restored", "moved to the place where its row expects it")
+            if volume_of(path) == volume_of(relative):
+                now = relative
+                os.rename(resolve(home, path), resolve(home, relative))
+            else:  # the other copy was on another volume: the row follows the file
+                now = path
+            values = {"path": relative, "dataset_offset": orphan.dataset_offset, "file_bytes": size, "now_path": now}
+            connection.execute(database.statements("gantry.intake")["restored"], {**values, "volume_id": volume_of(now)})
+        return Mended(orphan.finding, "restored", "its row and it have found each other again")
     except StorageError as error:
         return Mended(orphan.finding, "left", f"the file of its row cannot be read: {error}")
     if not same:

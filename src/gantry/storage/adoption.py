@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import threading
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gantry.storage.errors import SourceFailed, from_os_error
+from gantry.storage.errors import SourceFailed, StorageFailed, from_os_error
 from gantry.storage.layout import FILE_MODE
 from gantry.storage.spool_names import complete_name, part_name, sidecar_name
 from gantry.storage.volume import sync_path, sync_volume
@@ -122,20 +123,44 @@ class Adoption:
             os.close(descriptor)
 
     def move(self, stored: str, sha256: bytes, offset: int) -> None:
-        """One rename: the file has either its old place or its name in the spool, whatever happens."""
+        """One rename: the file has either its old place or its name in the spool, whatever happens.
+
+        From another volume it is copied first, and unlinked there when the copy is durable.
+        """
         slot = self._slot
+        order = next(slot.orders)
+        name = complete_name(slot.run, order, offset, sha256)
         try:
             sync_path(stored, data_only=True)
-            os.rename(
-                stored,
-                complete_name(slot.run, next(slot.orders), offset, sha256),
-                dst_dir_fd=slot.folder.descriptor,
-            )
+            try:
+                os.rename(stored, name, dst_dir_fd=slot.folder.descriptor)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self._move_copy(Path(stored), part_name(slot.run, order), name, (sha256, offset))
             os.fsync(slot.folder.descriptor)
             sync_path(os.path.dirname(stored))
         except OSError as error:
             raise from_os_error(error, "moving a stored file") from error
         slot.bell.ring()
+
+    def _move_copy(self, stored: Path, part: str, name: str, expected: tuple[bytes, int]) -> None:
+        sha256, offset = expected
+        folder = self._slot.folder.descriptor
+        try:
+            if self._copy_bytes(stored, part, _Region(offset, None)) != sha256:
+                raise StorageFailed("moving a stored file: its bytes changed on the way")
+            descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.fsync(folder)
+        except BaseException:
+            self._unlink([part])
+            raise
+        os.unlink(stored)
 
     def flush(self) -> int:
         """All bytes durable first, then the names: nothing is visible that could still be lost."""

@@ -7,7 +7,9 @@ StorageError
 ├── SlotBusy           another process writes into this slot
 ├── PathRefused        a name that may not become part of a path
 ├── PlaceTaken         another file lies at the wanted place
-└── ObjectMissing      no file lies at the wanted place
+├── ObjectMissing      no file lies at the wanted place
+├── VolumeMissing      a volume is not mounted: its folder lacks the mark
+└── VolumeRefused      a folder that cannot become a volume
 """
 
 from __future__ import annotations
@@ -48,6 +50,14 @@ class PlaceTaken(StorageError):
 
 class ObjectMissing(StorageError):
     """No file lies at this place."""
+
+
+class VolumeMissing(StorageError):
+    """A volume is not mounted; nothing is written in its place, and nothing on it is lost."""
+
+
+class VolumeRefused(StorageError, ValueError):
+    """This folder cannot become a volume."""
 
 
 def from_os_error(error: OSError, doing: str) -> StorageFull | StorageFailed:

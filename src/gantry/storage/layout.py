@@ -20,6 +20,8 @@ _DOTTED_NUMBER_MAX = 64
 _COMPONENT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._~-]{0,127}", re.ASCII)
 _SLOT = re.compile(r"[a-z][a-z0-9-]{0,63}", re.ASCII)
 _PLACES = frozenset({"objects", "quarantine"})
+_VOLUMES = "volumes"
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,32 @@ def quarantine_path(identifier: UUID) -> str:
     return f"quarantine/{identifier}.dcm"
 
 
+def on_volume(volume_id: int | None, relative: str) -> str:
+    """A place of `object_path` on a volume; None: in the home itself."""
+    return relative if volume_id is None else f"{_VOLUMES}/{volume_id}/{relative}"
+
+
+def volume_of(relative: str) -> int | None:
+    """The volume on which a place lies; None: in the home itself."""
+    first, _, rest = relative.partition("/")
+    if first != _VOLUMES:
+        return None
+    number, slash, _ = rest.partition("/")
+    return int(number) if slash and _NUMBER.fullmatch(number) else None
+
+
+def volume_link(home: Path, volume_id: int) -> str:
+    """The name in the home that leads to a volume."""
+    return f"{home}/{_VOLUMES}/{volume_id}"
+
+
 def resolve(home: Path, relative: str) -> str:
-    """The full path of an object's place; PathRefused when it could leave objects/ or quarantine/."""
+    """The full path of an object's place, on whatever volume; PathRefused when it could leave objects/ or quarantine/."""
     components = relative.split("/")
+    if components[0] == _VOLUMES and volume_of(relative) is not None:
+        components = components[2:]
+        if components[0] != "objects":
+            raise PathRefused("on a volume an object lies under objects/")
     if len(components) < 2 or components[0] not in _PLACES:
         raise PathRefused("an object lies under objects/ or quarantine/")
     if not all(_COMPONENT.fullmatch(component) for component in components):

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from gantry.storage.errors import PathRefused, from_os_error
-from gantry.storage.layout import make_directory, quarantine_path, resolve, slot_paths, spool_root
+from gantry.storage.layout import make_directory, quarantine_path, resolve, slot_paths, spool_root, volume_of
 from gantry.storage.placing import Placing
 from gantry.storage.slot_reader import Budget, SlotReader
 from gantry.storage.spool_names import sidecar_name
@@ -37,6 +37,7 @@ class SpoolReader:
         `positions` maps "<slot>/<segment>" to the offset up to which a journal segment is done. What was
         given and not released is given again. Raises StorageFailed.
         """
+        self._placing.drop()
         try:
             self._find_slots()
             names = sorted(self._slots)
@@ -64,12 +65,19 @@ class SpoolReader:
                 self._slots[name] = SlotReader(slot_paths(self._home, name))
 
     def place(self, obj: SpooledObject, relative: str) -> None:
-        """Give the object its final place under the home; durable after `sync`.
+        """Give the object its final place under the home or on one of its volumes; durable, and there, after `sync`.
 
         Placing the same bytes again is fine. Raises PlaceTaken when another file lies there, PathRefused,
-        StorageFull, StorageFailed, ObjectMissing.
+        StorageFull, StorageFailed, ObjectMissing, VolumeMissing.
         """
-        self._placing.place(obj, resolve(self._home, relative))
+        path, volume_id = resolve(self._home, relative), volume_of(relative)
+        if volume_id is not None:
+            self._placing.enter(volume_id)
+        self._placing.place(obj, path)
+
+    def use_volumes(self, marks: Mapping[int, UUID]) -> None:
+        """The volumes that may be written to, with what the mark on each must say."""
+        self._placing.marks = dict(marks)
 
     def move_to_quarantine(self, obj: SpooledObject, identifier: UUID) -> str:
         """Like `place`, into the quarantine; gives the path relative to the home."""

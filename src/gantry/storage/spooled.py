@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -117,8 +118,12 @@ class RunEnded:
 SpoolEvent = SpooledObject | AssociationEnded | RunStarted | RunEnded
 
 
-def digest_of(path: str, offset: int, length: int | None = None) -> bytes:
-    """SHA-256 of a region of a file, in pieces. OSError; a region that ends early gives another digest."""
+def digest_of(path: str, offset: int, length: int | None = None, *, spend: Callable[[int], None] | None = None) -> bytes:
+    """SHA-256 of a region of a file, in pieces. OSError; a region that ends early gives another digest.
+
+    `spend` is told the bytes of each piece, and may wait: for reading that shall not disturb. Then the file is dropped
+    from the cache, too, and what others need stays there.
+    """
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(_PIECE))
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -132,6 +137,10 @@ def digest_of(path: str, offset: int, length: int | None = None) -> bytes:
             digest.update(buffer[:count])
             offset += count
             left = None if left is None else left - count
+            if spend is not None:
+                spend(count)
+        if spend is not None:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)
     return digest.digest()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from gantry.storage.errors import ObjectMissing, PathRefused, SlotBusy, from_os_error
-from gantry.storage.layout import resolve, slot_paths, spool_root
+from gantry.storage.layout import resolve, slot_paths, spool_root, volume_of
 from gantry.storage.records import SegmentName
 from gantry.storage.slots import SlotLock
 from gantry.storage.spool_names import IncomingName
@@ -22,6 +22,9 @@ from gantry.storage.spooled import digest_of
 _BATCH = 1000
 #: A file so young may belong to a batch whose rows are being committed right now.
 _GRACE_SECONDS = 60.0
+
+#: Where objects lie that are not on another volume.
+ROOTS = ("objects", "quarantine")
 
 FindingKind = Literal["ok", "missing", "damaged", "orphan", "leftover"]
 
@@ -52,41 +55,58 @@ def verify(
     *,
     bytes_per_second: float | None = None,
     grace_seconds: float = _GRACE_SECONDS,
+    roots: Sequence[str] = ROOTS,
+    absent: Collection[int] = (),
 ) -> Iterator[Finding]:
     """Compare index and files: first every expected file with its digest, then every file with the index.
 
     `expected` may be any number of rows, `known` gives which of some paths the index has; memory is bounded.
-    `bytes_per_second` keeps the reading from taking the disk away from receiving.
+    `bytes_per_second` keeps the reading from taking the disk away from receiving. `roots` are the folders below the
+    home in which files are looked for; files on volumes that are `absent` are passed over and counted, one finding each.
     """
-    pace = _Pace(bytes_per_second)
+    pace = Pace(bytes_per_second)
+    passed_over = dict.fromkeys(absent, 0)
     for item in expected:
-        yield _check(home, item)
+        volume_id = volume_of(item.path) if absent else None
+        if volume_id in passed_over:
+            passed_over[volume_id] += 1
+            continue
+        yield check_file(home, item)
         pace.spend(item.dataset_bytes)
-    yield from _orphans(home, known, grace_seconds)
-    yield from _leftovers(home)
+    for volume_id, count in sorted(passed_over.items()):
+        yield Finding("missing", f"volumes/{volume_id}", f"the volume is not mounted; {count} files on it were not compared")
+    yield from find_orphans(home, known, grace_seconds, roots)
+    yield from find_leftovers(home)
 
 
-class _Pace:
+class Pace:
+    """Keeps reading below so many bytes per second; None: as fast as it goes."""
+
     def __init__(self, bytes_per_second: float | None) -> None:
-        self._rate = bytes_per_second
+        self.rate = bytes_per_second
         self._due = time.monotonic()
 
     def spend(self, count: int) -> None:
-        if self._rate is None:
-            return
+        """Wait as long as `count` bytes take at this rate."""
+        time.sleep(self.owed(count))
+
+    def owed(self, count: int) -> float:
+        """Note that `count` bytes were read; gives the seconds that are to be waited for them."""
+        if self.rate is None:
+            return 0.0
         now = time.monotonic()
-        self._due = max(self._due, now - 1.0) + count / self._rate
-        if self._due > now:
-            time.sleep(self._due - now)
+        self._due = max(self._due, now - 1.0) + count / self.rate
+        return max(0.0, self._due - now)
 
 
-def _check(home: Path, item: ExpectedFile) -> Finding:
+def check_file(home: Path, item: ExpectedFile, *, spend: Callable[[int], None] | None = None) -> Finding:
+    """Compare one file with what the index says of it; `spend` as in `digest_of`."""
     try:
         path = resolve(home, item.path)
         size = os.stat(path).st_size
         if size < item.dataset_offset + item.dataset_bytes:
             return Finding("damaged", item.path, f"the file has {size} bytes and should have more")
-        if digest_of(path, item.dataset_offset, item.dataset_bytes) != item.sha256:
+        if digest_of(path, item.dataset_offset, item.dataset_bytes, spend=spend) != item.sha256:
             return Finding("damaged", item.path, "the digest of its data set is not the one that was received")
     except FileNotFoundError:
         return Finding("missing", item.path, "the index has it, the volume does not")
@@ -97,7 +117,7 @@ def _check(home: Path, item: ExpectedFile) -> Finding:
     return Finding("ok", item.path, "")
 
 
-def _walk(folder: str, relative: str) -> Iterator[tuple[str, os.stat_result]]:
+def walk(folder: str, relative: str) -> Iterator[tuple[str, os.stat_result]]:
     """Files below `folder`, with bounded memory: open folders, one entry each."""
     try:
         entries = os.scandir(folder)
@@ -108,13 +128,24 @@ def _walk(folder: str, relative: str) -> Iterator[tuple[str, os.stat_result]]:
             name = f"{relative}/{entry.name}"
             with contextlib.suppress(FileNotFoundError):
                 if entry.is_dir(follow_symlinks=False):
-                    yield from _walk(entry.path, name)
+                    yield from walk(entry.path, name)
                 else:
                     yield name, entry.stat(follow_symlinks=False)
 
 
-def _orphans(home: Path, known: Callable[[Sequence[str]], set[str]], grace: float) -> Iterator[Finding]:
-    files = (pair for root in ("objects", "quarantine") for pair in _walk(f"{home}/{root}", root))
+def find_orphans(
+    home: Path,
+    known: Callable[[Sequence[str]], set[str]],
+    grace: float,
+    roots: Sequence[str] = ROOTS,
+    *,
+    walked: Iterable[tuple[str, os.stat_result]] | None = None,
+) -> Iterator[Finding]:
+    """Files that the index does not know, and halves of files; those younger than `grace` seconds are left alone.
+
+    All below `roots`, or those that a walk of the caller gives.
+    """
+    files = iter(walked) if walked is not None else (pair for root in roots for pair in walk(f"{home}/{root}", root))
     while batch := list(islice(files, _BATCH)):
         here = known([path for path, _ in batch])
         for path, state in batch:
@@ -129,7 +160,8 @@ def _orphans(home: Path, known: Callable[[Sequence[str]], set[str]], grace: floa
                 yield Finding("orphan", path, "the volume has it, the index does not")
 
 
-def _leftovers(home: Path) -> Iterator[Finding]:
+def find_leftovers(home: Path) -> Iterator[Finding]:
+    """What lies in the spool of writers that are gone and will never be read."""
     try:
         slots = sorted(os.listdir(spool_root(home)))
     except FileNotFoundError:
@@ -145,7 +177,7 @@ def _leftovers(home: Path) -> Iterator[Finding]:
             continue  # its writer lives: what is half-written is being written
         lock.release()
         for folder in ("journal", "incoming"):
-            for path, _ in _walk(f"{paths.root}/{folder}", f"spool/{slot}/{folder}"):
+            for path, _ in walk(f"{paths.root}/{folder}", f"spool/{slot}/{folder}"):
                 if explanation := _leftover(path.rsplit("/", 1)[1]):
                     yield Finding("leftover", path, explanation)
 

@@ -36,15 +36,29 @@ JOIN catalogue_version v ON v.instance_id = i.id AND v.sha256 = wanted.sha256
 SELECT id, explanation FROM intake_quarantinedobject WHERE id = ANY(%(ids)s::uuid[]) AND state = 'held'
 
 -- name: known_paths
+-- Those that are doomed, too: their rows are gone, and they will be.
 SELECT file_path FROM catalogue_version WHERE file_path = ANY(%(paths)s::text[])
 UNION ALL
-SELECT file_path FROM intake_quarantinedobject WHERE file_path = ANY(%(paths)s::text[]) AND state = 'held'
+SELECT file_path FROM catalogue_doomedfile WHERE file_path = ANY(%(paths)s::text[])
+UNION ALL
+SELECT file_path FROM intake_quarantinedobject WHERE file_path = ANY(%(paths)s::text[]) AND state IN ('held', 'accepted')
 
 -- name: lock_held
-SELECT file_path FROM intake_quarantinedobject WHERE id = %(id)s AND state = 'held' FOR UPDATE
+SELECT file_path FROM intake_quarantinedobject WHERE id = %(id)s AND state IN ('held', 'accepted') FOR UPDATE
 
--- name: set_state
-UPDATE intake_quarantinedobject SET state = %(state)s WHERE id = %(id)s
+-- name: held_source
+SELECT file_path, calling_aet, called_aet, remote_address, received_at
+FROM intake_quarantinedobject WHERE id = %(id)s AND state = 'held'
+
+-- name: get_held
+SELECT id, reason, explanation, state, origin, calling_aet, called_aet, remote_address, transfer_syntax_uid, sha256,
+       file_path, file_bytes, received_at, quarantined_at
+FROM intake_quarantinedobject WHERE id = %(id)s
+
+-- name: decide
+UPDATE intake_quarantinedobject
+SET state = %(state)s, decided_by = %(who)s, decided_at = now(), decision_reason = %(reason)s
+WHERE id = %(id)s
 
 -- name: list_held
 SELECT id, reason, explanation, state, origin, calling_aet, called_aet, remote_address, transfer_syntax_uid, sha256,
@@ -59,11 +73,11 @@ LIMIT %(limit)s
 -- name: every_held
 SELECT file_path, sha256, dataset_offset, file_bytes - dataset_offset
 FROM intake_quarantinedobject
-WHERE state = 'held'
+WHERE state IN ('held', 'accepted')
 ORDER BY id
 
 -- name: place_of_held
-SELECT file_path, dataset_offset FROM intake_quarantinedobject WHERE id = %(id)s AND state = 'held'
+SELECT file_path, dataset_offset FROM intake_quarantinedobject WHERE id = %(id)s AND state IN ('held', 'accepted')
 
 -- name: place_of_version
 SELECT v.file_path, v.dataset_offset
@@ -72,5 +86,7 @@ JOIN catalogue_instance i ON i.id = v.instance_id
 WHERE i.sop_instance_uid = %(uid)s AND v.sha256 = %(sha256)s
 
 -- name: restored
-UPDATE catalogue_version SET dataset_offset = %(dataset_offset)s, file_bytes = %(file_bytes)s
-WHERE file_path = %(path)s AND (dataset_offset, file_bytes) <> (%(dataset_offset)s, %(file_bytes)s)
+UPDATE catalogue_version
+SET dataset_offset = %(dataset_offset)s, file_bytes = %(file_bytes)s, file_path = %(now_path)s, volume_id = %(volume_id)s
+WHERE file_path = %(path)s
+  AND (dataset_offset, file_bytes, file_path) <> (%(dataset_offset)s, %(file_bytes)s, %(now_path)s)
