@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
 from django.db import connection, transaction
 
-from gantry.accounts import tokens
+from gantry.accounts import tokens, trail
 from gantry.accounts.errors import NotFound
-from gantry.accounts.models import User
+from gantry.accounts.models import Session, User
+from gantry.audit.record import SYSTEM, By
 
 ADMINISTRATOR = "admin"
 #: Without look-alikes (0 O, 1 l I): it is read from a terminal and typed. 20 of 56 signs are 116 bits.
@@ -48,7 +48,7 @@ def _settle_administrator(hashed: str) -> bool:
     return True
 
 
-def reset_password(username: str) -> str:
+def reset_password(username: str, by: By = SYSTEM) -> str:
     """Give a person a new password from the command line, to be changed at the next sign-in; gives it once.
 
     Ends their sessions (these are bound to the password) and switches the account on; tokens stay. Raises NotFound.
@@ -59,7 +59,10 @@ def reset_password(username: str) -> str:
         known = ", ".join(User.objects.order_by("pk").values_list("username", flat=True)[:10]) or "nobody yet"
         raise NotFound(f"There is no user {username}.", remedy=f"Known are: {known}.")
     user.password, user.must_change_password, user.is_active = make_password(password), True, True
-    user.save(update_fields=["password", "must_change_password", "is_active"])
+    with transaction.atomic():
+        user.save(update_fields=["password", "must_change_password", "is_active"])
+        Session.objects.filter(user=user).delete()
+        trail.note("user.password", by, kind="user", key=user.username, after={"must_change": True})
     return password
 
 
@@ -69,7 +72,14 @@ def first_administrator() -> User | None:
     return (people.filter(is_superuser=True) | people.filter(role="administrator")).order_by("pk").first()
 
 
-def create_token(username: str | None, name: str, actions: Iterable[str] = (), expires_days: int | None = None) -> str:
+def create_token(
+    username: str | None,
+    name: str,
+    scope: tokens.Scope = tokens.EVERYTHING,
+    *,
+    expires_days: int | None = None,
+    by: By = SYSTEM,
+) -> str:
     """Make a token from the command line (who may run it owns the home) and give its plaintext.
 
     `username` None means the first administrator; on a fresh home the user `admin` is made without a
@@ -85,4 +95,7 @@ def create_token(username: str | None, name: str, actions: Iterable[str] = (), e
             f"There is no user {username}." if username else "There is no administrator.",
             remedy="Name an existing user with --user.",
         )
-    return tokens.create(user, name, actions=actions, expires_at=tokens.expiry(expires_days))[1]
+    return tokens.create(
+        user, name, actions=scope.actions, nodes=scope.nodes, institutes=scope.institutes,
+        expires_at=tokens.expiry(expires_days), by=by,
+    )[1]  # fmt: skip

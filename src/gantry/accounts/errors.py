@@ -2,14 +2,17 @@
 
 RequestRefused
 ├── NotSignedIn        401  no session, no token, or one that does not hold
-│   └── SignInRefused  401  user name and password do not fit
+│   ├── SignInRefused  401  user name and password do not fit
+│   └── SecondFactorNeeded  401  they do, and the code is missing or wrong
 ├── NotAllowed         403  signed in, but may not
 │   └── CsrfRefused    403  a session request without its CSRF token
 ├── NotFound           404
 ├── Conflict           409  it clashes with something that is there
 ├── Invalid            422  the request is understood and wrong
 │   └── PasswordRefused
+│   └── LinkRefused    422  a link from a mail that does not hold
 ├── SignInLocked       429  too many failures
+├── TooManyRequests    429  too many mails asked for
 ├── TooManySignIns     429  too many at the same moment
 └── Unavailable        503  something this server needs is away
 """
@@ -47,6 +50,13 @@ class SignInRefused(NotSignedIn):
 
     code = "sign_in_refused"
     remedy = "Check both; after five failures the sign-in is locked for a while."
+
+
+class SecondFactorNeeded(NotSignedIn):
+    """This account has a second factor: the code is missing or wrong."""
+
+    code = "second_factor_needed"
+    remedy = "Send the code that the authenticator shows, or a recovery code, as `code`."
 
 
 class NotAllowed(RequestRefused):
@@ -92,6 +102,21 @@ class PasswordRefused(Invalid):
 
     code = "password_refused"
     remedy = "Use at least 12 characters that are not a common password and not the user name."
+
+
+class LinkRefused(Invalid):
+    """This link is unknown, was used already, or has ended."""
+
+    code = "link_refused"
+    remedy = "Ask for a new one."
+
+
+class TooManyRequests(RequestRefused):
+    """Too many of these requests; they are locked for a while."""
+
+    status = 429
+    code = "too_many"
+    remedy = "Wait as long as the header Retry-After says, in seconds."
 
 
 class SignInLocked(RequestRefused):

@@ -18,7 +18,8 @@ from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
 from gantry.accounts import sign_in, tokens
-from gantry.accounts.allowed import ANONYMOUS, Actor, allowed
+from gantry.accounts.actors import actor_of_user
+from gantry.accounts.allowed import ANONYMOUS, Actor, allowed, allowed_node
 from gantry.accounts.errors import CsrfRefused, NotAllowed, NotSignedIn, RequestRefused
 
 View = Callable[..., HttpResponseBase]
@@ -33,20 +34,29 @@ def check(actor: Actor, action: str, resource: object | None = None) -> None:
         raise NotAllowed(f"Not allowed: {decision.reason}.", details={"action": action})
 
 
+def check_node(actor: Actor, node: str | None) -> None:
+    """Return when a token is for this node. None: no node is named, which a token for some nodes may see in lists only.
+
+    Raises NotAllowed.
+    """
+    if actor.nodes is not None and node is not None and not (decision := allowed_node(actor, node)):
+        raise NotAllowed(f"Not allowed: {decision.reason}.", details={"node": node})
+
+
 def actor_of(request: HttpRequest) -> Actor:
     """The actor whom the route's declaration has let in."""
     return cast("Actor", getattr(request, "auth", ANONYMOUS))
 
 
-def _from_token(plaintext: str) -> Actor:
-    actor = tokens.look_up(plaintext.strip())
+def _from_token(plaintext: str, address: str = "") -> Actor:
+    actor = tokens.look_up(plaintext.strip(), address)
     if actor is None:
         raise NotSignedIn("The token is unknown, expired or revoked.")
     return actor
 
 
 def _from_session(request: HttpRequest) -> Actor:
-    actor = sign_in.actor_of_user(request.user)
+    actor = actor_of_user(request.user)
     if actor.user_id is not None and check_csrf(request) is not None:
         raise CsrfRefused
     return actor
@@ -59,7 +69,7 @@ def identify(request: HttpRequest) -> Actor:
         scheme, _, plaintext = header.partition(" ")
         if scheme.lower() != "bearer":
             raise NotSignedIn("Only `Authorization: Bearer TOKEN` is understood.")
-        return _from_token(plaintext)
+        return _from_token(plaintext, sign_in.address_of(request))
     return _from_session(request)
 
 
@@ -76,6 +86,8 @@ class Token(HttpBearer):
             return None
         actor = identify(request)
         check(actor, self.action)
+        if self.action.startswith("nodes.") and request.resolver_match is not None:
+            check_node(actor, request.resolver_match.kwargs.get("name"))
         return actor
 
     def authenticate(self, request: HttpRequest, token: str) -> Actor:

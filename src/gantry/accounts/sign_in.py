@@ -7,13 +7,16 @@ import threading
 from django.contrib import auth
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
+from django.utils import timezone
 
-from gantry.accounts import throttle
-from gantry.accounts.allowed import ANONYMOUS, Actor
+from gantry.accounts import second_factor, session_store, throttle, trail
+from gantry.accounts.actors import actor_of_user
+from gantry.accounts.allowed import Actor
 from gantry.accounts.errors import PasswordRefused, SignInRefused, TooManySignIns
-from gantry.accounts.models import User
-from gantry.accounts.tokens import role_of
+from gantry.accounts.models import Session, User
+from gantry.audit.record import By
 
 MAX_PASSWORD = 1024
 SESSION_SECONDS = 12 * 3600
@@ -44,32 +47,63 @@ def verify(request: HttpRequest, username: str, password: str) -> User:
     finally:
         _CHECKS.release()
     if not isinstance(user, User):
+        _note_failure(username, address)
         raise SignInRefused
     throttle.forgive(username, address)
     return user
 
 
-def sign_in(request: HttpRequest, username: str, password: str) -> Actor:
-    """Verify, then open a session with a fresh key and a fresh CSRF token."""
+def _note_failure(username: str, address: str) -> None:
+    """Into the audit: the name only if there is such a user, for people type passwords into the name field."""
+    known = User.objects.filter(username=username).values_list("pk", flat=True).first()
+    by = By(username if known else "somebody", "session", known, address)
+    trail.note("session.refuse", by, kind="user", key=username if known else "")
+
+
+def sign_in(request: HttpRequest, username: str, password: str, code: str = "") -> Actor:
+    """Verify, then open a session with a fresh key and a fresh CSRF token.
+
+    `code`: of the second factor, for people who have one. Raises what `verify` raises, SecondFactorNeeded.
+    """
     user = verify(request, username, password)
-    auth.login(request, user)
+    second_factor.require(request, user, code)
+    return open_session(request, user)
+
+
+def open_session(request: HttpRequest, user: User, backend: str = "django.contrib.auth.backends.ModelBackend") -> Actor:
+    """Open a session for a user whose identity is settled, with whatever shows where it comes from."""
+    with transaction.atomic():
+        auth.login(request, user, backend)
+        return mark_session(request)
+
+
+def mark_session(request: HttpRequest) -> Actor:
+    """Say of a session that just began how long it lives and where it comes from; into the audit."""
     request.session.set_expiry(SESSION_SECONDS)
-    return actor_of_user(user)
+    request.session[session_store.ADDRESS] = address_of(request)
+    request.session[session_store.AGENT] = request.headers.get("User-Agent", "")[:200]
+    request.session[session_store.SINCE] = timezone.now().isoformat()
+    actor = actor_of_user(request.user)
+    trail.note("session.begin", trail.by_request(request, actor), kind="user", key=actor.username)
+    return actor
 
 
 def sign_out(request: HttpRequest) -> None:
     """End the session of the request."""
+    actor = actor_of_user(request.user)
+    if actor.user_id is not None:
+        trail.note("session.end", trail.by_request(request, actor), kind="user", key=actor.username)
     auth.logout(request)
 
 
-def actor_of_user(user: object) -> Actor:
-    """The actor of a session's user; ANONYMOUS for nobody and for a switched-off user."""
-    if not isinstance(user, User) or not user.is_active:
-        return ANONYMOUS
-    return Actor(
-        user_id=user.pk, username=user.username, role=role_of(user), via="session",
-        must_change_password=user.must_change_password,
-    )  # fmt: skip
+def check_password(user: User, new: str) -> None:
+    """Raises PasswordRefused when it is too short, too common, or like the user's name."""
+    if len(new) > MAX_PASSWORD or "\0" in new:
+        raise PasswordRefused(f"A password has at most {MAX_PASSWORD} characters.")
+    try:
+        validate_password(new, user)
+    except ValidationError as error:
+        raise PasswordRefused(" ".join(error.messages)) from error
 
 
 def change_password(request: HttpRequest, old: str, new: str) -> Actor:
@@ -77,16 +111,14 @@ def change_password(request: HttpRequest, old: str, new: str) -> Actor:
     if not isinstance(request.user, User):
         raise SignInRefused
     user = verify(request, request.user.username, old)
-    if len(new) > MAX_PASSWORD or "\0" in new:
-        raise PasswordRefused(f"A password has at most {MAX_PASSWORD} characters.")
     if new == old:
         raise PasswordRefused("The new password is the old one.")
-    try:
-        validate_password(new, user)
-    except ValidationError as error:
-        raise PasswordRefused(" ".join(error.messages)) from error
+    check_password(user, new)
     user.set_password(new)
     user.must_change_password = False
-    user.save(update_fields=["password", "must_change_password"])
-    auth.update_session_auth_hash(request, user)
+    with transaction.atomic():
+        user.save(update_fields=["password", "must_change_password"])
+        auth.update_session_auth_hash(request, user)
+        Session.objects.filter(user=user).exclude(session_key=request.session.session_key).delete()
+        trail.note("user.password", trail.by_request(request, actor_of_user(user)), kind="user", key=user.username)
     return actor_of_user(user)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
-from gantry.accounts.errors import SignInLocked
+from gantry.accounts.errors import SignInLocked, TooManyRequests
 from gantry.accounts.models import SignInFailures
 
 
@@ -44,21 +44,29 @@ RETURNING extract(epoch FROM locked_until - now())::float8
 """
 
 
-def _keys(username: str, address: str) -> list[tuple[bytes, Limit]]:
+#: Mails asked for, by the address of the mail and by where the wish comes from.
+MAILS_PER_NAME = Limit(3, timedelta(hours=1), timedelta(hours=1))
+MAILS_PER_ADDRESS = Limit(20, timedelta(hours=1), timedelta(hours=1))
+#: Links tried from one place: 256 bits are not guessed, but nobody has to try.
+LINKS_PER_ADDRESS = Limit(30, timedelta(minutes=15), timedelta(minutes=15))
+#: Codes of a second factor: six digits are guessed soon, from one place or from many.
+CODES_PER_NAME = Limit(5, timedelta(minutes=15), timedelta(minutes=15))
+
+
+def _key(kind: str, *parts: str) -> bytes:
     # A digest, because people type passwords into the name field; the case of a name gives no fresh attempts.
-    name = f"name\0{username.casefold()}\0{address}".encode("utf-8", "surrogatepass")
-    place = f"address\0{address}".encode("utf-8", "surrogatepass")
-    return [(hashlib.sha256(name).digest(), PER_NAME), (hashlib.sha256(place).digest(), PER_ADDRESS)]
+    return hashlib.sha256("\0".join([kind, *parts]).encode("utf-8", "surrogatepass")).digest()
 
 
-def count_attempt(username: str, address: str) -> None:
-    """Count an attempt as failed *before* the password is looked at, so that a hundred at once get no more tries.
+def _keys(username: str, address: str) -> list[tuple[bytes, Limit]]:
+    return [(_key("name", username.casefold(), address), PER_NAME), (_key("address", address), PER_ADDRESS)]
 
-    Raises SignInLocked with the seconds to wait. `forgive` takes the count back after a success.
-    """
+
+def _count(keys: list[tuple[bytes, Limit]]) -> int | None:
+    """Count once for each key; the longest wait in seconds when one of them is locked."""
     waits: list[float] = []
     with transaction.atomic(), connection.cursor() as cursor:
-        for key, limit in _keys(username, address):
+        for key, limit in keys:
             cursor.execute(
                 _COUNT,
                 {"key": key, "window": limit.window.total_seconds(), "lock": limit.lock.total_seconds(), "limit": limit.failures},
@@ -66,8 +74,40 @@ def count_attempt(username: str, address: str) -> None:
             row = cursor.fetchone()
             if row and row[0] is not None:
                 waits.append(row[0])
-    if waits:
-        raise SignInLocked(retry_after=max(1, round(max(waits))))
+    return max(1, round(max(waits))) if waits else None
+
+
+def count_attempt(username: str, address: str) -> None:
+    """Count an attempt as failed *before* the password is looked at, so that a hundred at once get no more tries.
+
+    Raises SignInLocked with the seconds to wait. `forgive` takes the count back after a success.
+    """
+    if wait := _count(_keys(username, address)):
+        raise SignInLocked(retry_after=wait)
+
+
+def count_mail(recipient: str, address: str) -> None:
+    """Count a wish for a mail to `recipient`. Raises TooManyRequests, whether or not anybody has that address."""
+    keys = [(_key("mail", recipient.casefold()), MAILS_PER_NAME), (_key("mails", address), MAILS_PER_ADDRESS)]
+    if wait := _count(keys):
+        raise TooManyRequests(retry_after=wait)
+
+
+def count_link(address: str) -> None:
+    """Count a link that is tried. Raises TooManyRequests."""
+    if wait := _count([(_key("links", address), LINKS_PER_ADDRESS)]):
+        raise TooManyRequests(retry_after=wait)
+
+
+def count_code(user_id: int) -> None:
+    """Count a second-factor code of a user, from wherever, before it is looked at. Raises SignInLocked."""
+    if wait := _count([(_key("code", str(user_id)), CODES_PER_NAME)]):
+        raise SignInLocked(retry_after=wait)
+
+
+def forgive_code(user_id: int) -> None:
+    """The code was right."""
+    SignInFailures.objects.filter(key=_key("code", str(user_id))).delete()
 
 
 def forgive(username: str, address: str) -> None:

@@ -20,7 +20,7 @@ def person(role: str = "viewer", **changes: Any) -> Any:
     """A user of this role with PASSWORD."""
     from gantry.accounts.models import User
 
-    fields = {"username": role, "role": role, "password": hashed(), "is_staff": role == "administrator"} | changes
+    fields = {"username": role, "role": role, "password": hashed(), "is_superuser": role == "administrator"} | changes
     return User.objects.create(**fields)
 
 

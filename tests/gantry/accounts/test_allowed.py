@@ -65,6 +65,23 @@ def test_before_the_password_is_changed_only_the_session_is_open() -> None:
     assert allowed(Actor(7, "x", "administrator", "token", 1, must_change_password=True), "studies.view")
 
 
+def test_without_a_role_one_can_see_who_one_is() -> None:
+    assert Actor(7, "x", "none", "session").actions == {"session.own"}
+
+
+def test_who_sees_what_of_a_patient() -> None:
+    full = {role for role, actions in ROLES.items() if "patients.identify" in actions}
+    assert full == {"administrator", "operator", "clinician"}
+    assert "patients.initials" in ROLES["viewer"]
+    assert not ROLES["researcher"] & {
+        "patients.initials",
+        "patients.identify",
+        "studies.download",
+        "nodes.query",
+        "conflicts.view",
+    }
+
+
 def test_own_things_only() -> None:
     actor = Actor(7, "x", "viewer", "session")
     assert allowed(actor, "tokens.own", Thing(7))

@@ -70,7 +70,7 @@ def test_a_token_on_a_fresh_home_leaves_the_password_to_the_first_start() -> Non
 
 def test_a_token_for_somebody() -> None:
     person("operator")
-    actor = tokens.look_up(bootstrap.create_token("operator", "x", ["studies.view"], 3))
+    actor = tokens.look_up(bootstrap.create_token("operator", "x", tokens.Scope(["studies.view"]), expires_days=3))
     assert actor is not None
     assert actor.actions == {"studies.view"}
     assert actor.until is not None

@@ -86,7 +86,7 @@ def test_a_token_makes_none_that_may_more_or_lives_longer() -> None:
     actor = tokens.look_up(plaintext)
     assert actor is not None
     with pytest.raises(Invalid):
-        tokens.create_for(actor, "y", actions=["nodes.view"])
+        tokens.create_for(actor, "y", tokens.Scope(["nodes.view"]))
     child, _ = tokens.create_for(actor, "y")
     assert child.actions == ["studies.view", "tokens.own"]
     assert child.expires_at == until

@@ -1,0 +1,128 @@
+"""Lists under access control: one page of 100 studies for people who see all, an institute, or 200 granted studies.
+
+    python -m bench.access [--studies 100000] [--grants 200] [--rounds 60] [--try]
+
+A home of its own with the embedded PostgreSQL. Studies are made by INSERT ... SELECT, one a second, each in one
+of 20 institutes, half of them in a 21st too; then ANALYZE. Times are of `find_studies` (SQL, rows, masking) and of
+GET /api/v1/studies in this process (token, places, search, JSON). Answers are counted and compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.find import FILL as INDEX
+from bench.find import ROOT
+from bench.machine import note, report
+
+INSTITUTES = 20
+FILL = (
+    *INDEX[:2],
+    "UPDATE catalogue_study SET last_received_at = TIMESTAMPTZ '2026-01-01' + id * INTERVAL '1 second'",
+    "INSERT INTO accounts_institute (name, all_studies, description) SELECT 'I' || n, false, '' FROM generate_series(1, 21) AS n",
+    f"INSERT INTO accounts_belonging (institute_id, study_id) SELECT 1 + mod(id, {INSTITUTES}), id FROM catalogue_study",
+    f"INSERT INTO accounts_belonging (institute_id, study_id) SELECT {INSTITUTES + 1}, id FROM catalogue_study WHERE mod(id, 2) = 0",
+)
+AFTER = ("VACUUM ANALYZE catalogue_study", "VACUUM ANALYZE catalogue_patient", "VACUUM ANALYZE accounts_belonging",
+         "VACUUM ANALYZE accounts_grant")  # fmt: skip
+
+
+def _people(studies: int, grants: int) -> dict[str, Any]:
+    """A token for each kind of reader; who sees little is the hard case, for the newest studies are not theirs."""
+    from gantry.accounts import institutes, people, tokens
+    from gantry.accounts.models import Grant, Institute
+    from gantry.audit.record import SYSTEM
+
+    made = {}
+    for name, role, places in (
+        ("everything", "clinician", []), ("200 grants", "none", ["empty"]), ("a twentieth and 200 grants", "none", ["I7"]),
+        ("a half and 200 grants", "none", ["I21"]), ("viewer: a half, masked", "none", ["I21"]),
+    ):  # fmt: skip
+        username = f"u{len(made)}"
+        user = people.add(people.Person(username, role=role), SYSTEM)
+        for place in places:
+            if not Institute.objects.filter(name=place).exists():
+                institutes.add(place, SYSTEM)
+            institutes.set_member(place, username, "viewer" if "masked" in name else "clinician", SYSTEM)
+        if "grants" in name:  # the oldest studies: far from where the list begins
+            step = max(1, studies // 4 // grants)
+            Grant.objects.bulk_create(Grant(study_id=1 + n * step, user=user) for n in range(grants))
+        made[name] = tokens.create(user, "bench")[1]
+    return made
+
+
+def _times(ask: Any, rounds: int) -> dict[str, float]:
+    ask()
+    times = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        ask()
+        times.append((time.perf_counter() - begun) * 1000)
+    times.sort()
+    return {"p50_ms": round(statistics.median(times), 2), "p95_ms": round(times[int(len(times) * 0.95)], 2)}
+
+
+def _measure(plaintext: str, rounds: int) -> dict[str, Any]:
+    """The first page, a page by name and the last page of one reader."""
+    from django.test import Client
+
+    from gantry.accounts import connection, tokens
+    from gantry.catalogue.access import access
+    from gantry.catalogue.find import StudyQuery, find_studies
+
+    actor = tokens.look_up(plaintext)
+    assert actor is not None
+    may, psycopg = access(actor), connection.of_request()
+    client = Client(SERVER_NAME="localhost", headers={"authorization": f"Bearer {plaintext}"})
+    page = client.get("/api/v1/studies").json()
+    result: dict[str, Any] = {"shown": len(page["items"]), "level": page["items"][0]["patient_level"] if page["items"] else ""}
+    result["first page"] = _times(lambda: find_studies(psycopg, StudyQuery(), access=may), rounds)
+    result["one modality"] = _times(lambda: find_studies(psycopg, StudyQuery(modality="US"), access=may), rounds)
+    result["contains text"] = _times(lambda: find_studies(psycopg, StudyQuery(q="thorax 7"), access=may), rounds)
+    result["http first page"] = _times(lambda: client.get("/api/v1/studies"), rounds)
+    return result
+
+
+def _run(studies: int, grants: int, rounds: int, folder: Path) -> dict[str, Any]:
+    from gantry import config
+    from gantry.main import session
+
+    os.environ["GANTRY_HOME"] = str(folder)
+    with session.opened(config.use(config.load(folder))):
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            for statement in FILL:
+                cursor.execute(statement, {"first": 1, "last": studies} if "%(" in statement else None)
+            note(f"{studies} studies ({ROOT})")
+            made = _people(studies, grants)
+            for statement in AFTER:
+                cursor.execute(statement)
+        cases = {}
+        for name, plaintext in made.items():
+            cases[name] = _measure(plaintext, rounds)
+            note(f"{name}: {cases[name]}")
+    return {"cases": cases}
+
+
+def main() -> None:
+    """Measure, and print one line of JSON."""
+    parser = argparse.ArgumentParser(prog="python -m bench.access", description="Lists under access control.")
+    parser.add_argument("--studies", type=int, default=100_000)
+    parser.add_argument("--grants", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--try", dest="attempt", action="store_true")
+    given = parser.parse_args()
+    studies, grants, rounds = (1000, 20, 5) if given.attempt else (given.studies, given.grants, given.rounds)
+    with tempfile.TemporaryDirectory(prefix="gantry-bench-access-") as folder:
+        report("access", given, **_run(studies, grants, rounds, Path(folder) / "home"))
+
+
+if __name__ == "__main__":
+    main()
