@@ -9,17 +9,20 @@ from datetime import date
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Path, Query, Router
 from pydantic import Field
 
-from gantry import config
-from gantry.accounts import connection
-from gantry.accounts.errors import NotFound, RequestRefused
+from gantry import config, storage
+from gantry.accounts import connection, trail
+from gantry.accounts.errors import NotAllowed, NotFound, RequestRefused
 from gantry.accounts.page import PageQuery, Text, Uid, answer, by_id
-from gantry.accounts.route import may
-from gantry.catalogue.find import StudyFound, StudyQuery, find_instances, find_series, find_studies
-from gantry.catalogue.models import Conflict, Version
+from gantry.accounts.route import actor_of, may
+from gantry.accounts.visible import visible
+from gantry.catalogue.access import Access, access, mask_header
+from gantry.catalogue.find import InstanceFound, StudyFound, StudyQuery, find_instances, find_series, find_studies
+from gantry.catalogue.models import Conflict, Study, Version
 from gantry.catalogue.schemas import (
     ConflictPage,
     InstanceDetail,
@@ -31,6 +34,7 @@ from gantry.catalogue.schemas import (
     StudyOut,
     StudyPage,
 )
+from gantry.storage import errors as storage_errors
 
 router = Router(tags=["catalogue"])
 
@@ -82,22 +86,35 @@ class StudySearch(PageQuery):
 
 @router.get("/studies", auth=may("studies.view"), response=StudyPage, summary="Search studies")
 def list_studies(request: HttpRequest, query: Query[StudySearch]) -> dict[str, Any]:
-    """Studies, the last received first."""
+    """Studies, the last received first. Who may not see a patient's name cannot search by it either."""
     first, last = query.study_date or query.study_date_from, query.study_date or query.study_date_to
     wanted = StudyQuery(
         query.patient_id, query.patient_name, query.accession_number, (first, last), query.modality,
         query.study_instance_uid, query.q, query.conflicts,
     )  # fmt: skip
-    page = find_studies(connection.of_request(), wanted, limit=query.limit, cursor=query.cursor)
+    allowed = access(actor_of(request))
+    _refuse_hidden(allowed, query)
+    page = find_studies(connection.of_request(), wanted, limit=query.limit, cursor=query.cursor, access=allowed)
     return answer(request, page.items, page.next)
+
+
+def _refuse_hidden(allowed: Access, query: StudySearch) -> None:
+    """Say so when a search asks for what is hidden everywhere; an empty list would look like an answer."""
+    hidden = (query.patient_id or query.patient_name) and allowed.identified.nothing
+    if hidden or (query.accession_number and allowed.identified.nothing and allowed.initials.nothing):
+        raise NotAllowed(
+            "Not allowed: you may not see who a patient is, so you cannot search by it.", details={"action": "patients.identify"}
+        )
 
 
 @router.get("/studies/{uid}", auth=may("studies.view"), response=StudyDetail, summary="Get a study")
 def get_study(request: HttpRequest, uid: Path[Uid]) -> dict[str, Any]:
     """One study with its series and conflicts, at most 1 000 of each."""
-    study = _one_study(uid)
+    allowed = access(actor_of(request))
+    study = _one_study(uid, allowed)
+    trail.note("study.view", trail.by_request(request), kind="study", key=uid, study_uid=uid, patient_id=_subject(study))
     series = find_series(connection.of_request(), study_instance_uid=uid, limit=MAX_PARTS).items
-    conflicts = Conflict.objects.select_related("study", "instance").filter(study_id=study.id)
+    conflicts = _seen_conflicts(request).filter(study_id=study.id)
     return {
         **StudyOut.from_orm(study).dict(),
         "series": [SeriesOut.from_orm(one) for one in series],
@@ -105,8 +122,20 @@ def get_study(request: HttpRequest, uid: Path[Uid]) -> dict[str, Any]:
     }
 
 
-def _one_study(uid: str) -> StudyFound:
-    found = find_studies(connection.of_request(), StudyQuery(study_instance_uid=uid), limit=1).items
+def _subject(found: StudyFound) -> str:
+    """Whose data was shown, for the audit; the actor may have seen less."""
+    return Study.objects.filter(pk=found.id).values_list("patient__patient_id", flat=True).first() or ""
+
+
+def _seen_conflicts(request: HttpRequest) -> QuerySet[Conflict]:
+    """Conflicts quote what senders said of patients: shown where both the conflict and the patient may be seen."""
+    actor = actor_of(request)
+    rows = visible(actor, "conflicts.view").narrow(Conflict.objects.select_related("study", "instance"), "study_id")
+    return visible(actor, "patients.identify").narrow(rows, "study_id")
+
+
+def _one_study(uid: str, allowed: Access) -> StudyFound:
+    found = find_studies(connection.of_request(), StudyQuery(study_instance_uid=uid), limit=1, access=allowed).items
     if not found:
         raise NotFound("There is no such study.")
     return found[0]
@@ -126,6 +155,7 @@ def list_series(request: HttpRequest, query: Query[SeriesQuery]) -> dict[str, An
     page = find_series(
         connection.of_request(), study_instance_uid=query.study_instance_uid,
         series_instance_uid=query.series_instance_uid, modality=query.modality, limit=query.limit, cursor=query.cursor,
+        access=access(actor_of(request)),
     )  # fmt: skip
     return answer(request, page.items, page.next)
 
@@ -133,7 +163,7 @@ def list_series(request: HttpRequest, query: Query[SeriesQuery]) -> dict[str, An
 @router.get("/series/{uid}", auth=may("studies.view"), response=SeriesOut, summary="Get a series")
 def get_series(request: HttpRequest, uid: Path[Uid]) -> Any:
     """One series; when two studies have one of this UID (a conflict), the newest."""
-    found = find_series(connection.of_request(), series_instance_uid=uid, limit=1).items
+    found = find_series(connection.of_request(), series_instance_uid=uid, limit=1, access=access(actor_of(request))).items
     if not found:
         raise NotFound("There is no such series.")
     return found[0]
@@ -154,7 +184,7 @@ def list_instances(request: HttpRequest, query: Query[InstanceQuery]) -> dict[st
     page = find_instances(
         connection.of_request(), study_instance_uid=query.study_instance_uid,
         series_instance_uid=query.series_instance_uid, sop_instance_uid=query.sop_instance_uid,
-        sop_class_uid=query.sop_class_uid, limit=query.limit, cursor=query.cursor,
+        sop_class_uid=query.sop_class_uid, limit=query.limit, cursor=query.cursor, access=access(actor_of(request)),
     )  # fmt: skip
     return answer(request, page.items, page.next)
 
@@ -162,17 +192,27 @@ def list_instances(request: HttpRequest, query: Query[InstanceQuery]) -> dict[st
 @router.get("/instances/{uid}", auth=may("studies.view"), response=InstanceDetail, summary="Get an instance")
 def get_instance(request: HttpRequest, uid: Path[Uid]) -> dict[str, Any]:
     """One instance with its versions, newest first, and conflicts."""
-    found = find_instances(connection.of_request(), sop_instance_uid=uid, limit=1).items
+    found = find_instances(connection.of_request(), sop_instance_uid=uid, limit=1, access=access(actor_of(request))).items
     if not found:
         raise NotFound("There is no such instance.")
+    _note("instance.view", request, found[0])
     versions = list(Version.objects.filter(instance_id=found[0].id).order_by("-current", "-pk")[:MAX_PARTS])
-    conflicts = Conflict.objects.select_related("study", "instance").filter(instance_id=found[0].id)
+    conflicts = _seen_conflicts(request).filter(instance_id=found[0].id)
     return {
         **InstanceOut.from_orm(found[0]).dict(),
-        "header": versions[0].header if versions else {},
+        "patient_level": found[0].patient_level,
+        "header": mask_header(versions[0].header, found[0].patient_level) if versions else {},
         "versions": versions,
         "conflicts": list(conflicts.order_by("-pk")[:MAX_PARTS]),
     }
+
+
+def _note(act: str, request: HttpRequest, found: InstanceFound) -> None:
+    patient = Study.objects.filter(pk=found.study_row).values_list("patient__patient_id", flat=True).first() or ""
+    trail.note(
+        act, trail.by_request(request), kind="instance", key=found.sop_instance_uid, study_uid=found.study_instance_uid,
+        patient_id=patient,
+    )  # fmt: skip
 
 
 _DATASET_HEADERS = {
@@ -192,13 +232,16 @@ _FILE = {
 )  # fmt: skip
 def fetch_file(request: HttpRequest, uid: Path[Uid]) -> StreamingHttpResponse:
     """The Part 10 file of the current version, as stored. The headers say where the data set begins and its SHA-256."""
-    version = Version.objects.filter(instance__sop_instance_uid=uid, current=True).first()
+    seen = access(actor_of(request), "studies.download")
+    found = find_instances(connection.of_request(), sop_instance_uid=uid, limit=1, access=seen).items
+    version = Version.objects.filter(pk=found[0].version_id).first() if found else None
     if version is None:
         raise NotFound("There is no such instance.")
-    home = FilePath(config.current().home)
-    path = home / version.file_path
-    if not path.resolve().is_relative_to(home.resolve() / "objects"):
-        raise BytesMissing
+    try:
+        path = FilePath(storage.resolve(FilePath(config.current().home), version.file_path))
+    except storage_errors.PathRefused as error:
+        raise BytesMissing from error
+    _note("instance.download", request, found[0])
     try:
         body = FileBody(path)
     except OSError as error:
@@ -222,7 +265,7 @@ class ConflictQuery(PageQuery):
 @router.get("/conflicts", auth=may("conflicts.view"), response=ConflictPage, summary="List conflicts")
 def list_conflicts(request: HttpRequest, query: Query[ConflictQuery]) -> dict[str, Any]:
     """Senders who disagree, newest first."""
-    rows = Conflict.objects.select_related("study", "instance")
+    rows = _seen_conflicts(request)
     if query.kind:
         rows = rows.filter(kind=query.kind)
     if query.study_instance_uid:

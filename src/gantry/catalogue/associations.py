@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 
 from gantry import database
+from gantry.catalogue import settle
 
 
 def opened(connection: psycopg.Connection[Any], brought: Collection[tuple[UUID, int, str]], now: datetime) -> None:
@@ -29,11 +30,10 @@ def opened(connection: psycopg.Connection[Any], brought: Collection[tuple[UUID, 
 def ended(connection: psycopg.Connection[Any], association_ids: Collection[UUID]) -> None:
     """These associations are over."""
     if association_ids:
-        sql = database.statements("gantry.catalogue")["close_associations"]
-        connection.execute(sql, {"association_ids": sorted(association_ids)})
+        settle.end_associations(connection, association_ids)
 
 
 def restarted(connection: psycopg.Connection[Any], slots: Collection[str]) -> None:
     """A receiver started anew in these slots, or left them: whatever the former run had open is over."""
     if slots:
-        connection.execute(database.statements("gantry.catalogue")["close_slot"], {"slots": sorted(slots)})
+        settle.end_slots(connection, slots)

@@ -22,6 +22,7 @@ _ESCAPED = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?": "
 _TIME = re.compile(r"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:(?:[0-5][0-9]|60)(?:\.[0-9]{1,6})?)?)?")
 #: Each name, range or wildcard is a condition of its own, and planning takes time. Plain lists are not bounded.
 MAX_PATTERNS = 100
+_NEARLY_UNIQUE = frozenset({"PatientID", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
 _EARLIEST, _LATEST = "000000", "235960.999999"
 _DAY = date(1, 1, 1), date(9999, 12, 31)
 
@@ -32,6 +33,8 @@ class Conditions:
     def __init__(self) -> None:
         self.parts: list[LiteralString] = []
         self.parameters: dict[str, Any] = {}
+        #: True when a key that is nearly unique must have one of some values: then every plan begins there.
+        self.pinned = False
 
     def composed(self) -> LiteralString:
         """All of them, joined by AND."""
@@ -55,6 +58,7 @@ class Conditions:
         if len(alone) > MAX_PATTERNS:
             raise BadQuery(attribute.keyword, f"has more than {MAX_PATTERNS} patterns")
         self.parts.append(_any(list(self._match(attribute, values))))
+        self.pinned |= attribute.keyword in _NEARLY_UNIQUE and not any(map(wild, values))
 
     def _match(self, attribute: Attribute, values: list[str]) -> Iterable[LiteralString]:
         where = attribute.column

@@ -4,7 +4,10 @@ CatalogueError
 ├── BadCursor     a page is asked for with a cursor that we did not give
 ├── BadQuery      a key of a query is missing or has an impossible value
 ├── LimitReached  more matches than the limit of the query
-└── QueryStopped  whoever asked no longer wants the answer
+├── QueryStopped  whoever asked no longer wants the answer
+├── StudyMissing  there is no study of this UID, or it is not where it should be for this
+├── StudyKept     a hold, a protection or open deliveries keep the study
+└── BadRetention  a retention rule, hold or label has an impossible value
 """
 
 from __future__ import annotations
@@ -33,3 +36,19 @@ class QueryStopped(CatalogueError):
 
 class LimitReached(CatalogueError):
     """All matches up to the limit were given, and there are more."""
+
+
+class StudyMissing(CatalogueError):
+    """There is no study of this UID there."""
+
+
+class StudyKept(CatalogueError):
+    """Something keeps the study: `by` is "hold", "protection" or "deliveries"."""
+
+    def __init__(self, by: str, message: str) -> None:
+        super().__init__(message)
+        self.by = by
+
+
+class BadRetention(CatalogueError, ValueError):
+    """A retention rule, hold or label has an impossible value."""

@@ -11,12 +11,13 @@ import binascii
 import json
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, LiteralString, TypeVar
 
 import psycopg
 from psycopg.rows import class_row
 
 from gantry import database
+from gantry.catalogue.access import EVERYTHING, Access, Level, mask_study
 from gantry.catalogue.errors import BadCursor
 
 MAX_LIMIT = 1000
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StudyFound:
-    """A study with its patient."""
+    """A study with its patient, of whom `patient_level` says how much is shown: full, initials, none."""
 
     id: int
     study_instance_uid: str
@@ -49,6 +50,8 @@ class StudyFound:
     first_received_at: datetime
     last_received_at: datetime
     settled_at: datetime | None
+    patient_level: Level = "full"
+    patient_birth_year: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class InstanceFound:
     received_at: datetime
     indexed_at: datetime
     warnings: list[str]
+    patient_level: Level = "full"
+    study_row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +156,9 @@ def find_studies(
     *,
     limit: int = 100,
     cursor: str | None = None,
+    access: Access = EVERYTHING,
 ) -> Page[StudyFound]:
-    """Studies, the last received first; `limit` is at most 1 000. Raises BadCursor."""
+    """Studies, the last received first; `limit` is at most 1 000; `access` says which, and how much. Raises BadCursor."""
     after = _decode(cursor, 2)
     first, last = query.study_date
     needle = _text((query.q or "").strip())
@@ -170,7 +176,8 @@ def find_studies(
         "after_at": _moment(after[0]) if after else None,
         "after_id": after[1] if after else None,
     }
-    return _page(connection, "find_studies", StudyFound, values, limit, _study_key)
+    page = _page(connection, Search("find_studies", "s.id", access), StudyFound, values, limit, _study_key)
+    return Page([mask_study(study) for study in page.items], page.next)
 
 
 def _study_key(study: StudyFound) -> list[Any]:
@@ -186,6 +193,7 @@ def find_series(
     modality: str | None = None,
     limit: int = 100,
     cursor: str | None = None,
+    access: Access = EVERYTHING,
 ) -> Page[SeriesFound]:
     """Series that have instances, the newest first. Raises BadCursor."""
     after = _decode(cursor, 1)
@@ -195,7 +203,7 @@ def find_series(
         "modality": _text(modality),
         "after_id": after[0] if after else None,
     }
-    return _page(connection, "find_series", SeriesFound, values, limit, lambda s: [s.id])
+    return _page(connection, Search("find_series", "st.id", access), SeriesFound, values, limit, lambda s: [s.id])
 
 
 def find_instances(
@@ -207,6 +215,7 @@ def find_instances(
     sop_class_uid: str | None = None,
     limit: int = 100,
     cursor: str | None = None,
+    access: Access = EVERYTHING,
 ) -> Page[InstanceFound]:
     """Instances with their current version, the newest first. Raises BadCursor."""
     after = _decode(cursor, 1)
@@ -217,22 +226,35 @@ def find_instances(
         "class_uid": _text(sop_class_uid),
         "after_id": after[0] if after else None,
     }
-    return _page(connection, "find_instances", InstanceFound, values, limit, lambda i: [i.id])
+    return _page(connection, Search("find_instances", "st.id", access), InstanceFound, values, limit, lambda i: [i.id])
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A statement of find.sql, the column that holds the study's id there, and what may be seen."""
+
+    name: str
+    study: LiteralString
+    access: Access
+
+    @property
+    def sql(self) -> LiteralString:
+        """The statement with the conditions of the access in it."""
+        return self.access.into(database.statements("gantry.catalogue", "find.sql")[self.name], self.study)
 
 
 def _page(
     connection: psycopg.Connection[Any],
-    name: str,
+    search: Search,
     kind: type[T],
     values: dict[str, Any],
     limit: int,
     key: Any,
 ) -> Page[T]:
     limit = max(1, min(limit, MAX_LIMIT))
-    sql = database.statements("gantry.catalogue", "find.sql")[name]
     with psycopg.Cursor(connection, row_factory=class_row(kind)) as found:
         # Not prepared: the plan must be for the filters that are given, and most are not.
-        found.execute(sql, {**values, "limit": limit + 1}, prepare=False)
+        found.execute(search.sql, {**values, **search.access.params, "limit": limit + 1}, prepare=False)
         items = found.fetchall()
     more = len(items) > limit
     items = items[:limit]

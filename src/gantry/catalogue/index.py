@@ -2,9 +2,10 @@
 
 The rules: bytes that are known already write nothing; other bytes under a known SOP Instance UID become a new,
 current version; a study keeps its patient; an instance lies where its newest version says; whoever disagrees
-leaves a conflict. Counts are exact with any number of indexers, because each holds the rows of its studies,
-taken in the order of their UIDs, until it commits. Two that cross an instance between studies may still meet
-in a deadlock: then PostgreSQL stops one, and the caller runs its transaction again.
+leaves a conflict. What arrives for a study in the trash brings the whole study back first. Counts are exact with any
+number of indexers, because each holds the rows of its studies, taken in the order of their UIDs, until it commits. Two
+that cross an instance between studies may still meet in a deadlock: then PostgreSQL stops one, and the caller runs its
+transaction again.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ from gantry.catalogue.conflicts import Disagreement
 from gantry.catalogue.locate import lookup_versions
 from gantry.catalogue.names import search_groups, search_text
 from gantry.catalogue.rows import PatientColumns, Raw, VersionRow
+from gantry.catalogue.trash import bring_back
 
 Outcome: TypeAlias = Literal["new", "version", "duplicate"]
+
+
+class Raced(psycopg.errors.SerializationFailure):
+    """Somebody removed what this batch was about to use; the caller runs its transaction again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +122,13 @@ class _Batch:
             if index == len(rounds):
                 rounds.append([])
             rounds[index].append(number)
+        trashed = {place.study_instance_uid for place in known.values() if place.trashed}
         if not rounds:
+            if trashed:
+                bring_back(self.connection, trashed, now=self.now)
             return IndexedBatch(self.outcomes, {}, 0)
         self._group(number for chosen in rounds for number in chosen)
-        self._take_studies({known[uid].study_instance_uid for uid in turn if uid in known})
+        self._take_studies({known[uid].study_instance_uid for uid in turn if uid in known} | trashed)
         self._take_series()
         for chosen in rounds:
             self._write_instances(chosen)
@@ -156,11 +165,18 @@ class _Batch:
         missing = [self.studies[uid] for uid in uids if uid not in existing]
         if missing:
             self._insert_studies(missing)
-        for id_, uid, patient, *person in self._all("lock_studies", uids=uids):
+        trashed = []
+        for id_, uid, patient, *person, in_trash in self._all("lock_studies", uids=uids):
             self.ids[uid] = id_
             self.owners[id_] = patient, PatientColumns(*person)
+            if in_trash:
+                trashed.append(uid)
             if uid in self.studies:
                 self.studies[uid].id = id_
+        if self.studies.keys() - self.ids.keys():
+            raise Raced("a study or its patient was removed at this moment")
+        if trashed:
+            bring_back(self.connection, trashed, now=self.now)
 
     def _insert_studies(self, missing: list[_Study]) -> None:
         people = [columns.patient_columns(next(iter(study.patients)), study.uid) for study in missing]
@@ -294,6 +310,7 @@ class _Batch:
                     columns.column(row.called_aet), columns.column(row.remote_address),
                     str(row.association_id) if row.association_id else None, batch, row.received_at.isoformat(), now,
                     "t", columns.header_json(row.header), [columns.storable(text) for text in row.warnings] or "{}",
+                    row.volume_id, columns.column(row.move_originator_aet) or None, row.move_originator_id,
                 ))  # fmt: skip
 
     # People and counts

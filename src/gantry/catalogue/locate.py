@@ -15,15 +15,22 @@ from gantry import database
 
 @dataclass(slots=True)
 class Known:
-    """An instance that is in the index: the study it lies in, and where each of its versions is, by digest."""
+    """An instance that is in the index: the study it lies in, and where each of its versions is, by digest.
+
+    `trashed`: the study is in the trash; whoever asks what is here should take it for not here.
+    """
 
     study_instance_uid: str
     digests: dict[bytes, str] = field(default_factory=dict)
+    trashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The bytes of one version. `file_path` is relative to the home; the data set begins at `dataset_offset`."""
+    """The bytes of one version; the data set begins at `dataset_offset`.
+
+    `file_path` is relative to the home on whatever volume the file lies: `gantry.storage.resolve(home, file_path)`.
+    """
 
     version_id: int
     study_id: int
@@ -44,10 +51,10 @@ def lookup_versions(connection: psycopg.Connection[Any], sop_instance_uids: Coll
     """The instances among these that are in the index, by SOP Instance UID. One query, no locks."""
     sql = database.statements("gantry.catalogue", "index.sql")["lookup_versions"]
     found: dict[str, Known] = {}
-    for uid, digest, study, path in connection.execute(sql, {"uids": list(sop_instance_uids)}):
+    for uid, digest, study, path, trashed in connection.execute(sql, {"uids": list(sop_instance_uids)}):
         known = found.get(uid)
         if known is None:
-            known = found[uid] = Known(study)
+            known = found[uid] = Known(study, trashed=trashed)
         known.digests[bytes(digest)] = path
     return found
 
@@ -73,11 +80,17 @@ def locate(
         return cursor.fetchall()
 
 
-def every_location(connection: psycopg.Connection[Any], *, page: int = 2000) -> Iterator[Location]:
+def every_location(
+    connection: psycopg.Connection[Any],
+    *,
+    page: int = 2000,
+    volume_ids: Collection[int] | None = None,
+    own_objects: bool = True,
+) -> Iterator[Location]:
     """Each version there is, ordered by the bytes of `file_path`, read with a cursor on the server.
 
-    Memory is that of one page, whatever the size of the archive. Needs a transaction of its own on
-    `connection` until it is exhausted or closed.
+    With `volume_ids` only those on these volumes, and with `own_objects` those without a volume. Memory is that of one
+    page, whatever the size of the archive. Needs a transaction of its own on `connection` until it is exhausted or closed.
     """
     sql = database.statements("gantry.catalogue")["every_location"]
     with (
@@ -85,5 +98,6 @@ def every_location(connection: psycopg.Connection[Any], *, page: int = 2000) -> 
         connection.cursor(name="every_location", row_factory=class_row(Location)) as cursor,
     ):
         cursor.itersize = page
-        cursor.execute(sql)
+        everywhere = volume_ids is None
+        cursor.execute(sql, {"everywhere": everywhere, "volume_ids": sorted(volume_ids or ()), "own_objects": own_objects})
         yield from cursor

@@ -75,6 +75,9 @@ class Study(models.Model):
     last_received_at = models.DateTimeField()
     last_indexed_at = models.DateTimeField(db_default=Now(), help_text="What the quiet time of a study is counted from")
     settled_at = models.DateTimeField(null=True)
+    trashed_at = models.DateTimeField(null=True, help_text="In the trash since: counts are 0, no version is current")
+    protected_at = models.DateTimeField(null=True, help_text="Neither recycled nor deleted while this is set")
+    protected_by = models.TextField(default="", db_default="")
 
     class Meta:
         verbose_name_plural = "studies"
@@ -147,7 +150,9 @@ class Version(models.Model):
     """The bytes of an instance as they once arrived: digest, syntax, source, place on disk.
 
     `sha256` is of the data set alone, as on the wire (without preamble and group 0002). `header`
-    holds the scanned attributes, keyword to decoded value. Exactly one version of an instance is current.
+    holds the scanned attributes, keyword to decoded value. Exactly one version of an instance is current,
+    and none while its study is in the trash. `file_path` leads to the file whatever the volume:
+    `volumes/<id>` in the home is a link to the volume of that id.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -169,6 +174,12 @@ class Version(models.Model):
     current = models.BooleanField(default=True)
     header = models.JSONField(default=dict)
     warnings = ArrayField(models.TextField(), default=list)
+    volume = models.ForeignKey(
+        "Volume", models.PROTECT, null=True, related_name="+", db_index=False, db_constraint=False,
+        help_text="Empty: the home's own objects/",
+    )  # fmt: skip  # no constraint: a volume with versions is never deleted, and each row that is indexed would pay for it
+    move_originator_aet = models.TextField(null=True, help_text="(0000,1030): who asked the sender for it")
+    move_originator_id = models.IntegerField(null=True, help_text="(0000,1031): the message id of that C-MOVE")
 
     class Meta:
         constraints = [
@@ -176,6 +187,7 @@ class Version(models.Model):
             models.UniqueConstraint(fields=["instance"], condition=Q(current=True), name="version_one_current"),
             models.UniqueConstraint(fields=["file_path"], name="version_path"),
         ]
+        indexes = [models.Index(fields=["volume"], condition=Q(volume__isnull=False), name="version_volume")]
 
     def __str__(self) -> str:
         return self.file_path
@@ -219,3 +231,158 @@ class OpenAssociation(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["association_id", "study"], name="open_association_once")]
         indexes = [models.Index(fields=["slot"], name="open_association_slot")]
+
+
+class Volume(models.Model):
+    """A place for objects: the home itself (`is_home`) or a folder on another file system, of one home.
+
+    The folder holds a mark that names `mark`; without it the volume is missing (not mounted), and nothing is
+    written there. `wanted` is what a person wants of it (writing, readonly), `state` what was seen: writing, full,
+    readonly or missing. Objects go to the first volume, by `position`, that is writing.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    home_id = models.UUIDField(help_text="The home that writes here (home.json)")
+    host = models.TextField(default="", help_text="The host of that home, for people")
+    name = models.TextField()
+    path = models.TextField()
+    mark = models.UUIDField(help_text="What the file .gantry-volume on it says")
+    is_home = models.BooleanField(default=False)
+    position = models.IntegerField(default=0)
+    wanted = models.TextField(default="writing")
+    state = models.TextField(default="writing")
+    note = models.TextField(default="", help_text="Why it is in this state")
+    quota_bytes = models.BigIntegerField(null=True, help_text="Of stored files; above it the oldest that was delivered goes")
+    reserve_bytes = models.BigIntegerField(default=0, help_text="Free space to keep on its file system")
+    used_bytes = models.BigIntegerField(default=0, help_text="Of stored files; counted anew by each pass of the scrubber")
+    created_at = models.DateTimeField()
+    checked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "storage_volume"
+        constraints = [
+            models.UniqueConstraint(fields=["home_id", "name"], name="volume_name"),
+            models.UniqueConstraint(fields=["home_id"], condition=Q(is_home=True), name="volume_one_home"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Hold(models.Model):
+    """A legal hold: while one is not lifted, nothing deletes the study."""
+
+    id = models.BigAutoField(primary_key=True)
+    study = models.ForeignKey(Study, models.PROTECT, related_name="holds")
+    label = models.TextField()
+    reason = models.TextField()
+    placed_by = models.TextField()
+    placed_at = models.DateTimeField()
+    lifted_by = models.TextField(default="")
+    lifted_at = models.DateTimeField(null=True)
+    lift_reason = models.TextField(default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "label"], condition=Q(lifted_at=None), name="hold_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class RetentionRule(models.Model):
+    """Studies of this kind go to the trash some days after they were delivered (or received)."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.TextField()
+    calling_aet = models.TextField(default="", help_text="Empty: any")
+    modality = models.TextField(default="", help_text="Empty: any")
+    days = models.IntegerField()
+    after = models.TextField(default="delivered", help_text="delivered: to every destination; received: last instance")
+    enabled = models.BooleanField(default=True)
+    created_by = models.TextField(default="")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name"], name="retention_rule_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Trash(models.Model):
+    """A study that was deleted: in the trash, restored from it, or removed for good.
+
+    Not bound to the study's row, which it outlives; without patient data. `receipt` is the proof of delivery as it
+    was when the study was removed.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    study_id = models.BigIntegerField()
+    study_instance_uid = models.TextField(db_collation="C")
+    state = models.TextField(default="trash", help_text="trash, restored or removed")
+    reason = models.TextField()
+    trashed_by = models.TextField()
+    trashed_at = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text="When it is removed for good")
+    instance_count = models.IntegerField(default=0)
+    size_bytes = models.BigIntegerField(default=0)
+    ended_by = models.TextField(default="")
+    ended_at = models.DateTimeField(null=True)
+    receipt = models.JSONField(null=True)
+
+    class Meta:
+        verbose_name_plural = "trash"
+        constraints = [models.UniqueConstraint(fields=["study_id"], condition=Q(state="trash"), name="trash_once")]
+        indexes = [
+            models.Index(fields=["expires_at"], condition=Q(state="trash"), name="trash_expiry"),
+            models.Index(fields=["study_instance_uid"], name="trash_study"),
+        ]
+
+    def __str__(self) -> str:
+        return self.study_instance_uid
+
+
+class DoomedFile(models.Model):
+    """A file whose rows are gone and that is to be unlinked: written with the removal of the rows, deleted after it."""
+
+    file_path = models.TextField(primary_key=True, db_collation="C")
+    volume = models.ForeignKey(Volume, models.CASCADE, null=True, related_name="+", db_index=False)
+    file_bytes = models.BigIntegerField(default=0)
+    doomed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.file_path
+
+
+class AwaitedMove(models.Model):
+    """A C-MOVE of ours into our own receiver that is under way: what names it as its originator is noted in `Moved`."""
+
+    id = models.BigAutoField(primary_key=True)
+    aet = models.TextField(help_text="The AE title under which we asked")
+    message_id = models.IntegerField()
+    began_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["aet", "message_id"], name="awaited_move_once")]
+
+    def __str__(self) -> str:
+        return f"{self.aet} {self.message_id}"
+
+
+class Moved(models.Model):
+    """An instance that came with an awaited C-MOVE, also one whose bytes were here already. Goes with its `AwaitedMove`."""
+
+    id = models.BigAutoField(primary_key=True)
+    move = models.ForeignKey(AwaitedMove, models.CASCADE, related_name="+", db_index=False)
+    study_instance_uid = models.TextField(db_collation="C")
+    sop_instance_uid = models.TextField(db_collation="C")
+    sha256 = models.BinaryField(max_length=32)
+
+    class Meta:
+        verbose_name_plural = "moved"
+        constraints = [models.UniqueConstraint(fields=["move", "sop_instance_uid", "sha256"], name="moved_once")]
+
+    def __str__(self) -> str:
+        return self.sop_instance_uid

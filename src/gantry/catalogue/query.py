@@ -13,28 +13,24 @@ the wire. Where the standard leaves it open:
 from __future__ import annotations
 
 import json
-import select
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, LiteralString
 
 import psycopg
-from psycopg import pq
+from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 
 from gantry import database
 from gantry.catalogue.attributes import LEVELS, UNIQUE, Attribute, Kind, Level, attributes, supported_keys
 from gantry.catalogue.conditions import Conditions, wild
-from gantry.catalogue.errors import BadQuery, LimitReached, QueryStopped
+from gantry.catalogue.errors import BadQuery, LimitReached
 from gantry.catalogue.locate import Location
+from gantry.catalogue.stream import PAGE, Rows, Statement, streamed
 
-__all__ = ["LEVELS", "UNIQUE", "Level", "Page", "Query", "matching_instances", "pages", "run", "supported_keys"]
+__all__ = ["LEVELS", "PAGE", "UNIQUE", "Level", "Page", "Query", "matching_instances", "pages", "run", "supported_keys"]
 
-#: Rows that are fetched at once: memory is that of one page, and most answers are one page.
-PAGE = 200
-#: How often somebody who no longer waits is noticed, seconds.
-LOOK_SECONDS = 0.02
-_CURSOR = "gantry_query"
 _MOMENTS = (("StudyDate", "StudyTime"), ("SeriesDate", "SeriesTime"))
 
 
@@ -80,7 +76,7 @@ def run(
 
     In no particular order. `stop` is asked every LOOK_SECONDS while the database works; when it says yes the
     statement is cancelled. Raises BadQuery, LimitReached after the last one, QueryStopped, psycopg errors.
-    Until it is exhausted or closed it holds a transaction on `connection`.
+    Until it is exhausted or closed it holds a statement on `connection`.
     """
     for page in pages(connection, query, stop=stop):
         yield from page.rows
@@ -90,33 +86,47 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some matches. With `last` the transaction has ended already; with `more` there are others beyond the limit."""
+    """Some matches: `raw` has the text of each column of `shown` as UTF-8. With `last` the statement has ended already;
+    with `more` there are others beyond the limit."""
 
-    rows: list[dict[str, Any]]
+    raw: Rows
+    shown: Sequence[Attribute]
     last: bool = False
     more: bool = False
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Keyword to text, or to a list of texts."""
+        return [self.read(row) for row in self.raw]
+
+    def read(self, row: Sequence[bytes | None]) -> dict[str, Any]:
+        """One of `raw`, as in `rows`."""
+        return {
+            one.keyword: "" if raw is None else json.loads(raw) if one.kind in AS_JSON else raw.decode()
+            for one, raw in zip(self.shown, row, strict=True)
+        }
 
 
 def pages(connection: psycopg.Connection[Any], query: Query, *, stop: Callable[[], bool] = lambda: False) -> Iterator[Page]:
     """As run, but a page at a time and without LimitReached."""
     query.check()
     shown = [attributes()[keyword] for keyword in _shown(query)]
-    statement, parameters = _select(query, shown)
+    statement = _select(query, shown)
     left = query.limit
     over = False
-    with connection.transaction():
-        connection.execute(f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {statement}", parameters, prepare=False)
-        while True:
-            rows = _fetch(connection, stop)
-            last = len(rows) < PAGE
-            if query.limit:
-                over = len(rows) > left
-                rows = rows[:left]
-                left -= len(rows)
-            if last or over:
+    last: Rows = []
+    # In a transaction of the caller's a statement that is cancelled must not break it.
+    inside = connection.info.transaction_status is not TransactionStatus.IDLE
+    with connection.transaction() if inside else nullcontext(), closing(streamed(connection, statement, stop)) as chunks:
+        for chunk in chunks:
+            rows = chunk[:left] if query.limit else chunk
+            over = len(rows) < len(chunk)
+            left -= len(rows)
+            if over or len(chunk) < PAGE:
+                last = rows
                 break
-            yield Page(_converted(rows, shown))
-    yield Page(_converted(rows, shown), last=True, more=over)
+            yield Page(rows, shown)
+    yield Page(last, shown, last=True, more=over)
 
 
 def matching_instances(connection: psycopg.Connection[Any], query: Query) -> list[Location]:
@@ -158,13 +168,13 @@ def _conditions(query: Query) -> Conditions:
     return conditions
 
 
-def _select(query: Query, shown: Sequence[Attribute]) -> tuple[LiteralString, dict[str, Any]]:
+def _select(query: Query, shown: Sequence[Attribute]) -> Statement:
     conditions = _conditions(query)
     columns = ", ".join([_TEXT.get(row.kind, "{}").format(row.column) for row in shown])
-    statement = _template(query.level.lower()).format(columns=columns, conditions=conditions.composed())
+    text = _template(query.level.lower()).format(columns=columns, conditions=conditions.composed())
     if query.limit:
-        return f"{statement} LIMIT {conditions.parameter(query.limit + 1)}", conditions.parameters
-    return statement, conditions.parameters
+        text = f"{text} LIMIT {conditions.parameter(query.limit + 1)}::bigint"
+    return Statement(text, conditions.parameters, reused=conditions.pinned)
 
 
 # Everything comes as text: the rows are read below psycopg's adaptation, which cannot be watched.
@@ -176,41 +186,5 @@ _TEXT: dict[Kind, LiteralString] = {
     Kind.NUMBER: "{}::text",
     Kind.CONSTANT: "{}::text",
 }
-_AS_JSON = frozenset({Kind.LIST, Kind.HEADER, Kind.HEADER_DATE})
-
-
-def _converted(rows: Sequence[Sequence[bytes | None]], shown: Sequence[Attribute]) -> list[dict[str, Any]]:
-    readers = [(row.keyword, row.kind in _AS_JSON) for row in shown]
-    return [
-        {
-            keyword: "" if raw is None else json.loads(raw) if as_json else raw.decode()
-            for (keyword, as_json), raw in zip(readers, row, strict=True)
-        }
-        for row in rows
-    ]
-
-
-def _fetch(connection: psycopg.Connection[Any], stop: Callable[[], bool]) -> list[list[bytes | None]]:
-    """The next page of the cursor; cancels the statement when `stop` says so. Raises QueryStopped, psycopg errors."""
-    server = connection.pgconn
-    server.send_query(f"FETCH {PAGE} FROM {_CURSOR}".encode())
-    server.flush()  # forty bytes go into any socket buffer
-    answer = select.poll()  # not select(), which knows no descriptor beyond 1023
-    answer.register(server.socket, select.POLLIN)
-    stopped = False
-    while server.is_busy():
-        if answer.poll(LOOK_SECONDS * 1000):
-            server.consume_input()
-        elif not stopped and stop():
-            stopped = True
-            connection.cancel_safe(timeout=5.0)
-    result = server.get_result()
-    while server.get_result() is not None:
-        pass
-    if result is None or result.status != pq.ExecStatus.TUPLES_OK:
-        error = psycopg.errors.error_from_result(result) if result is not None else psycopg.OperationalError("no result")
-        if stopped and isinstance(error, psycopg.errors.QueryCanceled):
-            raise QueryStopped(QueryStopped.__doc__) from error
-        raise error
-    columns = range(result.nfields)
-    return [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
+#: Of these the text is JSON: a string or a list of strings.
+AS_JSON = frozenset({Kind.LIST, Kind.HEADER, Kind.HEADER_DATE})

@@ -48,6 +48,9 @@ class VersionRow:
     association_id: UUID | None = None
     slot: str = ""
     warnings: Sequence[str] = ()
+    volume_id: int | None = None  # None: in the home itself
+    move_originator_aet: str = ""
+    move_originator_id: int | None = None  # None: the sender named no C-MOVE
 
 
 PATIENT_KEYS = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex")

@@ -18,10 +18,16 @@ class StudyOut(Schema):
     """A study and its patient. Counts are of current instances."""
 
     study_instance_uid: str = Field(examples=[_UID])
-    patient_id: str = Field(examples=["4711"])
+    patient_level: str = Field(
+        description="How much of the patient is shown to you: full; initials (and year of birth); none", examples=["full"]
+    )
+    patient_id: str = Field(description="Empty unless the level is full", examples=["4711"])
     issuer_of_patient_id: str
-    patient_name: str = Field(description="All component groups, as sent, decoded", examples=["Doe^Jane"])
-    patient_birth_date: date | None
+    patient_name: str = Field(
+        description="All component groups, as sent, decoded; initials only, or empty, by the level", examples=["Doe^Jane"]
+    )
+    patient_birth_date: date | None = Field(description="Null unless the level is full")
+    patient_birth_year: int | None = Field(default=None, description="With the level initials", examples=[1957])
     patient_sex: str
     study_date: date | None = Field(examples=["2024-03-01"])
     study_time: str
@@ -134,6 +140,7 @@ class StudyDetail(StudyOut):
 class InstanceDetail(InstanceOut):
     """An instance with all its versions and conflicts."""
 
+    patient_level: str = Field(default="full", description="How much of the patient is shown to you", examples=["full"])
     header: dict[str, Any] = Field(description="The scanned attributes of the current version: keyword to value")
     versions: list[VersionOut] = Field(description="Newest first")
     conflicts: list[ConflictOut]

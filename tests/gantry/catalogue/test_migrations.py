@@ -39,4 +39,4 @@ def test_a_uid_has_one_index() -> None:
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'catalogue_instance'")
         assert cursor.fetchone() == (3,), "key, UID, series"
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'catalogue_version'")
-        assert cursor.fetchone() == (5,), "key, digest, current, path, batch"
+        assert cursor.fetchone() == (6,), "key, digest, current, path, batch, and one of none but other volumes"

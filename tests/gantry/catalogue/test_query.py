@@ -21,6 +21,7 @@ from gantry.catalogue.conditions import time_range
 from gantry.catalogue.errors import BadQuery, LimitReached, QueryStopped
 from gantry.catalogue.names import fold, search_groups, search_text
 from gantry.catalogue.query import PAGE, Query, matching_instances, pages, run, supported_keys
+from gantry.catalogue.stream import KEPT
 
 PEOPLE = {
     "1": {"PatientID": "P-1", "PatientName": "Müller^Jörg^von", "StudyDate": "20240101", "StudyTime": "080000"},
@@ -269,6 +270,37 @@ def test_pages_limit_and_a_reader_that_stops(many: int, connection: psycopg.Conn
     connection.rollback()
 
 
+def test_a_reader_that_stops_inside_a_transaction_leaves_it_whole(many: int, connection: psycopg.Connection) -> None:
+    connection.execute("CREATE TEMPORARY TABLE kept (n int) ON COMMIT DROP")
+    reader = pages(connection, Query("STUDY", "STUDY", {}))
+    assert len(next(reader).raw) == PAGE
+    reader.close()  # type: ignore[attr-defined]
+    assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,), "the transaction goes on"
+    connection.rollback()
+
+
+def test_plans_are_kept_and_bounded(many: int, connection: psycopg.Connection) -> None:
+    with database.connect(autocommit=True) as mine:
+        asked = [key for key in sorted(supported_keys("STUDY")) if key != "StudyInstanceUID"]
+        for turn in range(2 * KEPT):
+            keys = {"StudyInstanceUID": f"1.2.{turn + 1}", **{key: "" for place, key in enumerate(asked) if turn >> place & 1}}
+            for _ in range(3):
+                assert [row["StudyInstanceUID"] for row in run(mine, Query("STUDY", "STUDY", keys))] == [f"1.2.{turn + 1}"]
+        (kept,) = mine.execute("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'gantry_find_%'").fetchone() or (0,)
+        assert kept == KEPT
+        # A name has no plan that suits all: it is planned anew.
+        for _ in range(3):
+            list(run(mine, Query("STUDY", "STUDY", {"PatientName": "A*"})))
+        names = mine.execute("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'gantry_find_%'").fetchall()
+        assert not any("LIKE" in text for (text,) in names)
+
+
+def test_lists_of_awkward_texts(people: None, connection: psycopg.Connection) -> None:
+    awkward = ['a"b', "c\\d", "{e,f}", "NULL", "", " ", "g'h", "%(p0)s", "$1", "ü"]
+    assert studies(connection, PatientID=awkward) == ""
+    assert studies(connection, PatientID=[*awkward, "P-1"]) == "1"
+
+
 def test_works_on_a_connection_in_autocommit(people: None) -> None:
     with database.connect(autocommit=True) as connection:
         assert studies(connection, PatientID="P-1") == "1"
@@ -281,8 +313,7 @@ def test_statement_ends_when_nobody_waits(people: None, connection: psycopg.Conn
     original = module._select
 
     def slow(*arguments: Any) -> Any:
-        statement, parameters = original(*arguments)
-        return f"{statement} AND pg_sleep(30) IS NOT NULL", parameters
+        return original(*arguments).extended("AND pg_sleep(30) IS NOT NULL")
 
     monkeypatch.setattr(module, "_select", slow)
     took = []

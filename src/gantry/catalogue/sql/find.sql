@@ -2,20 +2,23 @@
 SELECT s.id, s.study_instance_uid, p.patient_id, p.issuer_of_patient_id, p.patient_name, p.patient_birth_date,
        p.patient_sex, s.study_date, s.study_time, s.accession_number, s.study_id, s.study_description,
        s.referring_physician_name, s.institution_name, s.modalities, s.series_count, s.instance_count, s.size_bytes,
-       s.conflict_count, s.first_received_at, s.last_received_at, s.settled_at
+       s.conflict_count, s.first_received_at, s.last_received_at, s.settled_at, /* level */ 'full' AS patient_level
 FROM catalogue_study s
 JOIN catalogue_patient p ON p.id = s.patient_id
-WHERE (%(patient_id)s::text IS NULL OR lower(p.patient_id) LIKE %(patient_id)s::text)
-  AND (%(patient_name)s::text IS NULL OR lower(p.patient_name) LIKE %(patient_name)s::text)
-  AND (%(accession_number)s::text IS NULL OR lower(s.accession_number) LIKE %(accession_number)s::text)
+WHERE s.trashed_at IS NULL
+  AND /* seen */ TRUE
+  AND (%(patient_id)s::text IS NULL OR (lower(p.patient_id) LIKE %(patient_id)s::text AND /* identified */ TRUE))
+  AND (%(patient_name)s::text IS NULL OR (lower(p.patient_name) LIKE %(patient_name)s::text AND /* identified */ TRUE))
+  AND (%(accession_number)s::text IS NULL
+       OR (lower(s.accession_number) LIKE %(accession_number)s::text AND /* leading */ TRUE))
   AND (%(date_from)s::date IS NULL OR s.study_date >= %(date_from)s::date)
   AND (%(date_to)s::date IS NULL OR s.study_date <= %(date_to)s::date)
   AND (%(modality)s::text IS NULL OR s.modalities @> ARRAY[%(modality)s::text])
   AND (%(uid)s::text IS NULL OR s.study_instance_uid = %(uid)s::text)
   AND (%(conflicts)s::boolean IS NULL OR (s.conflict_count > 0) = %(conflicts)s::boolean)
-  AND (%(q)s::text IS NULL OR s.study_instance_uid = %(q)s::text
-       OR lower(p.patient_id) LIKE %(q_like)s::text OR lower(p.patient_name) LIKE %(q_like)s::text
-       OR lower(s.accession_number) LIKE %(q_like)s::text OR lower(s.study_description) LIKE %(q_like)s::text)
+  AND (%(q)s::text IS NULL OR s.study_instance_uid = %(q)s::text OR lower(s.study_description) LIKE %(q_like)s::text
+       OR ((lower(p.patient_id) LIKE %(q_like)s::text OR lower(p.patient_name) LIKE %(q_like)s::text) AND /* identified */ TRUE)
+       OR (lower(s.accession_number) LIKE %(q_like)s::text AND /* leading */ TRUE))
   AND (%(after_id)s::bigint IS NULL
        OR (s.last_received_at, s.id) < (%(after_at)s::timestamptz, %(after_id)s::bigint))
 ORDER BY s.last_received_at DESC, s.id DESC
@@ -28,6 +31,7 @@ SELECT se.id, st.study_instance_uid, se.series_instance_uid, se.modality, se.ser
 FROM catalogue_series se
 JOIN catalogue_study st ON st.id = se.study_id
 WHERE se.instance_count > 0
+  AND /* seen */ TRUE
   AND (%(study_uid)s::text IS NULL OR st.study_instance_uid = %(study_uid)s::text)
   AND (%(uid)s::text IS NULL OR se.series_instance_uid = %(uid)s::text)
   AND (%(modality)s::text IS NULL OR se.modality = %(modality)s::text)
@@ -39,12 +43,13 @@ LIMIT %(limit)s
 SELECT i.id, st.study_instance_uid, se.series_instance_uid, i.sop_instance_uid, i.sop_class_uid, i.instance_number,
        i.number_of_frames, i.rows, i.columns, i.version_count, v.id AS version_id, v.sha256, v.transfer_syntax_uid,
        v.dataset_bytes, v.file_bytes, v.file_path, v.origin, v.calling_aet, v.called_aet, v.remote_address,
-       v.received_at, v.indexed_at, v.warnings
+       v.received_at, v.indexed_at, v.warnings, /* level */ 'full' AS patient_level, st.id AS study_row
 FROM catalogue_instance i
 JOIN catalogue_version v ON v.instance_id = i.id AND v.current
 JOIN catalogue_series se ON se.id = i.series_id
 JOIN catalogue_study st ON st.id = se.study_id
-WHERE (%(study_uid)s::text IS NULL OR st.study_instance_uid = %(study_uid)s::text)
+WHERE /* seen */ TRUE
+  AND (%(study_uid)s::text IS NULL OR st.study_instance_uid = %(study_uid)s::text)
   AND (%(series_uid)s::text IS NULL OR se.series_instance_uid = %(series_uid)s::text)
   AND (%(uid)s::text IS NULL OR i.sop_instance_uid = %(uid)s::text)
   AND (%(class_uid)s::text IS NULL OR i.sop_class_uid = %(class_uid)s::text)

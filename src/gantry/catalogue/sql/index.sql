@@ -1,5 +1,5 @@
 -- name: lookup_versions
-SELECT i.sop_instance_uid, v.sha256, st.study_instance_uid, v.file_path
+SELECT i.sop_instance_uid, v.sha256, st.study_instance_uid, v.file_path, st.trashed_at IS NOT NULL
 FROM unnest(%(uids)s::text[]) AS wanted (uid)
 JOIN catalogue_instance i ON i.sop_instance_uid = wanted.uid
 JOIN catalogue_series se ON se.id = i.series_id
@@ -38,7 +38,7 @@ WHERE p.id = ANY(%(ids)s::bigint[]) AND NOT EXISTS (SELECT FROM catalogue_study 
 
 -- name: lock_studies
 SELECT s.id, s.study_instance_uid, s.patient_id, p.patient_id, p.issuer_of_patient_id, p.anchor, p.patient_name,
-       p.patient_birth_date, p.patient_sex
+       p.patient_birth_date, p.patient_sex, s.trashed_at IS NOT NULL
 FROM catalogue_study s
 JOIN catalogue_patient p ON p.id = s.patient_id
 WHERE s.study_instance_uid = ANY(%(uids)s::text[])
@@ -100,7 +100,7 @@ UPDATE catalogue_version SET current = false WHERE instance_id = ANY(%(ids)s::bi
 COPY catalogue_version
   (instance_id, sha256, dataset_offset, dataset_bytes, file_path, file_bytes, transfer_syntax_uid, origin,
    calling_aet, called_aet, remote_address, association_id, batch_id, received_at, indexed_at, current, header,
-   warnings)
+   warnings, volume_id, move_originator_aet, move_originator_id)
 FROM STDIN
 
 -- name: record_conflicts

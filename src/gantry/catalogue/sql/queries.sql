@@ -19,6 +19,7 @@ FROM catalogue_version v
 JOIN catalogue_instance i ON i.id = v.instance_id
 JOIN catalogue_series se ON se.id = i.series_id
 JOIN catalogue_study st ON st.id = se.study_id
+WHERE %(everywhere)s OR v.volume_id = ANY(%(volume_ids)s::bigint[]) OR (v.volume_id IS NULL AND %(own_objects)s)
 ORDER BY v.file_path
 
 -- name: settle_due
