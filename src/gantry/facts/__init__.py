@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gantry.facts.kinds import Arrived, Fact, Settled
+from gantry.facts.kinds import Arrived, Fact, RuleFailed, RulesChanged, Settled, StudyEnded
 from gantry.facts.publish import CHANNEL, publish
 from gantry.facts.subscribe import subscribe
 
-__all__ = ["CHANNEL", "Arrived", "Fact", "Settled", "publish", "subscribe"]
+__all__ = ["CHANNEL", "Arrived", "Fact", "RuleFailed", "RulesChanged", "Settled", "StudyEnded", "publish", "subscribe"]
