@@ -90,6 +90,17 @@ class Authority:
                 "-enddate", f"{now + ends:%Y%m%d%H%M%SZ}", "-in", asked, "-out", path)  # fmt: skip
         return Pair(str(path), key)
 
+    def revoke(self, *pairs: Pair, days: int = 10, name: str = "revoked") -> str:
+        """A revocation list (PEM) with these certificates and all that were revoked before, good for so many days."""
+        own = ["-config", self.config, "-cert", self.certificate, "-keyfile", self.folder / "authority.key"]
+        for pair in pairs:
+            openssl("ca", "-batch", *own, "-revoke", pair.certificate)
+        path = self.folder / f"{name}.crl"
+        begins = datetime.now(UTC) - timedelta(days=20)
+        openssl("ca", "-batch", *own, "-gencrl", "-crl_lastupdate", f"{begins:%Y%m%d%H%M%SZ}",
+                "-crl_nextupdate", f"{datetime.now(UTC) + timedelta(days=days):%Y%m%d%H%M%SZ}", "-out", path)  # fmt: skip
+        return str(path)
+
 
 def der_of(pair: Pair) -> bytes:
     return ssl.PEM_cert_to_DER_cert(Path(pair.certificate).read_text())

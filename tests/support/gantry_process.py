@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+#: What says who a patient is in the data that tests send (part10_files, and pydicom's real files).
+PATIENT_MARKS = ("Test^Anna", "TEST-1", "CompressedSamples^", "ACC-1", "Test study")
 _COMMAND = [sys.executable, "-m", "gantry.main.cli"]
 
 
@@ -107,8 +109,21 @@ class GantryProcess:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def leaks(self, *marks: str) -> list[str]:
+        """Lines of logs, and paths, that hold one of the marks: what only the database and the objects may know."""
+        wanted = [mark.lower() for mark in marks]
+        found = [
+            f"path {path}" for path in self.home.rglob("*") if any(mark in path.name.lower() for mark in wanted)
+        ]  # fmt: skip
+        places = [*self.home.glob("logs/*"), *self.home.glob("run/**/*"), self.home.with_name(self.home.name + ".output")]
+        for path in places:
+            if path.is_file():
+                lines = path.read_text(encoding="utf-8", errors="replace").lower().splitlines()
+                found += [f"{path.name}: {line[:300]}" for line in lines if any(mark in line for mark in wanted)]
+        return found
+
     def stop(self, timeout: float = 45) -> int | None:
-        """Ctrl-C, and wait; gives the exit status. Does nothing when it does not run."""
+        """Ctrl-C, and wait; gives the exit status. Does nothing when it does not run. No patient may be in its logs."""
         if self.process is None:
             return None
         if self.process.poll() is None:
@@ -121,4 +136,5 @@ class GantryProcess:
                 raise AssertionError(f"gantry up did not stop within {timeout} s:\n{self.output}") from None
         status = self.process.returncode
         self.process = None
+        assert not (found := self.leaks(*PATIENT_MARKS)), f"patient data outside the database and the objects: {found[:10]}"
         return status

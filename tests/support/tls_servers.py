@@ -25,7 +25,7 @@ class Witness(Keeper):
         return self.decision
 
     def echo(self, association: AssociationInfo) -> int:
-        self.certificates.append(association.certificate)
+        self.certificates.append(association.peer.certificate)
         return 0
 
 

@@ -7,20 +7,22 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Path, Query, Router, Status
 
 from gantry.accounts.page import PageQuery, answer, by_id
-from gantry.accounts.route import may
+from gantry.accounts.route import actor_of, may
+from gantry.accounts.sign_in import address_of
+from gantry.audit.record import By, Json, by_actor, record
 from gantry.nodes import registry
 from gantry.nodes.address import DimseAddress, check_aet, check_host, check_port
-from gantry.nodes.echo import echo
 from gantry.nodes.fetch import Wanted
 from gantry.nodes.find import Found, find
 from gantry.nodes.items import Security
+from gantry.nodes.kinds import ask
 from gantry.nodes.models import Fetch, Node
 from gantry.nodes.probe import probe
 from gantry.nodes.question import Answer
@@ -49,6 +51,11 @@ class Wiring:
 
 
 wiring = Wiring()
+_KIND_SETTINGS = ("transcode", "bandwidth", "reconcile", "failover_seconds", "http_auth", "path_template")
+
+
+def _by(request: HttpRequest) -> By:
+    return by_actor(actor_of(request), address_of(request))
 
 
 @router.get("/nodes", auth=may("nodes.view"), response=NodePage, summary="List nodes")
@@ -60,13 +67,17 @@ def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
 
 @router.post("/nodes", auth=may("nodes.edit"), response={201: NodeOut}, summary="Add a node")
 def add_node(request: HttpRequest, body: NodeIn) -> Status[Node]:
-    """Register a DIMSE node. Nothing is sent to it before a rule or a person says so."""
+    """Register a DICOM peer, a DICOMweb server or a folder. Nothing is sent to it before a rule or a person says so."""
     limits = registry.NodeLimits(body.max_associations, body.max_attempts, body.connect_seconds, body.response_seconds)
     address: DimseAddress | str = body.address
     if not body.address:
         address = DimseAddress(check_aet(body.aet), check_host(body.host), check_port(body.port or 0))
     security = Security(**body.security.dict())
-    node = registry.add(body.name, address, calling_aet=body.calling_aet, limits=limits, enabled=body.enabled, security=security)
+    settings = {name: getattr(body, name) for name in _KIND_SETTINGS}
+    node = registry.add(
+        body.name, address, calling_aet=body.calling_aet, limits=limits, enabled=body.enabled, security=security,
+        settings=settings, by=_by(request),
+    )  # fmt: skip
     return Status(201, node)
 
 
@@ -76,16 +87,19 @@ def get_node(request: HttpRequest, name: Path[NodeName]) -> Node:
     return registry.get(name)
 
 
-@router.patch("/nodes/{name}", auth=may("nodes.edit"), response=NodeOut, summary="Hold a node back, or let it run")
+@router.patch("/nodes/{name}", auth=may("nodes.edit"), response=NodeOut, summary="Change a node, hold it back, or let it run")
 def change_node(request: HttpRequest, name: Path[NodeName], body: NodeChange) -> Node:
-    """Switch deliveries to a node off or on; what is ordered waits."""
-    return registry.enable(name, enabled=body.enabled)
+    """Change settings; switch deliveries off or on: what is ordered waits."""
+    given = {field: value for field, value in body.dict().items() if value is not None}
+    address = given.pop("address", "")
+    return registry.change(name, given, address=address, by=_by(request))
 
 
 @router.post("/nodes/{name}/echo", auth=may("nodes.echo"), response=EchoOut, summary="Ask for a sign of life")
 def echo_node(request: HttpRequest, name: Path[NodeName]) -> EchoOut:
-    """Open an association and send a C-ECHO (PS3.4 A). A failure is an answer too: `ok` is false."""
-    return EchoOut.of(echo(registry.target_of(registry.get(name))))
+    """A C-ECHO (PS3.4 A), a question to the web server, or a file in the folder. A failure is an answer too: `ok` is
+    false."""
+    return EchoOut.of(ask(registry.place_of(registry.get(name))))
 
 
 @router.post("/nodes/{name}/find", auth=may("nodes.query"), response=FindOut, summary="Ask a node what it has")
@@ -110,6 +124,10 @@ def fetch_from_node(request: HttpRequest, name: Path[NodeName], body: FetchIn) -
     uids = [str(Wanted.parse(uid)) for uid in dict.fromkeys(body.uids)]
     with transaction.atomic():
         made = Fetch.objects.create(node=node, uids=uids, how=body.how, created_at=timezone.now())
+        with connection.cursor() as cursor:
+            after: Json = {"fetch": str(made.id), "how": body.how, "uids": uids}
+            study = uids[0].partition("/")[0]
+            record(cursor, "node.fetch", _by(request), kind="node", key=node.name, study_uid=study, after=after)
         from gantry.nodes.work import fetch_ordered  # procrastinate's app needs Django ready
 
         fetch_ordered.defer(fetch_id=str(made.id))
@@ -140,5 +158,5 @@ def probe_node(request: HttpRequest, name: Path[NodeName]) -> ProbeOut:
 @router.delete("/nodes/{name}", auth=may("nodes.edit"), response={204: None}, summary="Remove a node")
 def remove_node(request: HttpRequest, name: Path[NodeName]) -> Status[None]:
     """Take a node away that has no open deliveries. What it has confirmed stays in the ledger."""
-    registry.remove(name, open_deliveries=wiring.open_deliveries)
+    registry.remove(name, open_deliveries=wiring.open_deliveries, by=_by(request))
     return Status(204, None)

@@ -17,14 +17,13 @@ from dimse.errors import DimseError
 from dimse.identifier import Identifier, IdentifierError
 from dimse.negotiation import ContextProposal
 from dimse.operations import NormalisedAnswer, NormalisedRequest
-from dimse.status import Category, category_of
+from dimse.status import Category, Service, category_of
 from dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from gantry import database
-from gantry.nodes.associate import associate
 from gantry.nodes.errors import BadQuery
-from gantry.nodes.explain import explain
-from gantry.nodes.find import explain_answer
+from gantry.nodes.explain import explain, explain_final
 from gantry.nodes.items import SendTarget
+from gantry.nodes.parting import parting
 
 COMMITMENT_CLASS = "1.2.840.10008.1.20.1"
 COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
@@ -40,6 +39,8 @@ _REASONS = {
 }  # fmt: skip
 _SLICE_SECONDS = 0.25
 _POLL_SECONDS = 0.1
+#: Rows that are deleted at once.
+_BATCH = 1000
 
 Instance = tuple[str, str]
 
@@ -152,7 +153,7 @@ class _Deal:
         """Failure reason by instance, 0 where committed; None when no report came."""
         self._note()
         try:
-            with associate(
+            with parting(
                 self._target, [ContextProposal(COMMITMENT_CLASS, (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN))]
             ) as association:
                 self._ask(association)
@@ -175,7 +176,7 @@ class _Deal:
         )  # fmt: skip
         answer = association.normalised(request)
         if category_of(answer.status) is Category.FAILURE:
-            raise _Refused(*explain_answer(answer.status, answer.comment, "request for commitment"))
+            raise _Refused(*explain_final(answer.status, answer.comment, Service.N_ACTION, self._target))
 
     def _listen(self, association: ClientAssociation, deadline: float) -> dict[str, int] | None:
         """The node may report on this association, or on one of its own, or end this one first."""
@@ -257,3 +258,19 @@ def report_received(connection: psycopg.Connection[Any], report: Report) -> bool
     """
     values = {"transaction_uid": report.transaction_uid, "result": json.dumps(_reasons(report))}
     return connection.execute(database.statements("gantry.nodes")["report_commitment"], values).rowcount == 1
+
+
+def forget_old(connection: psycopg.Connection[Any], days: int) -> int:
+    """Delete what we asked for, and its reports, more than `days` ago; gives how many. 0 days: none. As `forget`."""
+    return forget(connection, "gantry.nodes", "forget_commitments", days)
+
+
+def forget(connection: psycopg.Connection[Any], room: str, statement: str, days: int) -> int:
+    """Run a statement that deletes at most a batch of old rows until it finds no more. `connection` in autocommit."""
+    total = 0
+    while days:
+        deleted = connection.execute(database.statements(room)[statement], {"days": days, "batch": _BATCH}).rowcount
+        total += deleted
+        if deleted < _BATCH:
+            break
+    return total

@@ -9,9 +9,9 @@ from dimse.errors import DimseError
 from dimse.negotiation import ContextProposal
 from dimse.status import Service
 from dimse.uids import VERIFICATION
-from gantry.nodes.associate import associate
 from gantry.nodes.explain import explain, explain_status
 from gantry.nodes.items import SendTarget
+from gantry.nodes.parting import parting
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def echo(target: SendTarget) -> EchoResult:
     """Connect, associate, C-ECHO, release. Never raises for what the peer or the network does."""
     began = time.monotonic()
     try:
-        with associate(target, [ContextProposal(VERIFICATION)]) as association:
+        with parting(target, [ContextProposal(VERIFICATION)]) as association:
             status = association.echo()
             took = time.monotonic() - began
     except (DimseError, OSError) as error:

@@ -8,7 +8,7 @@ from dimse.explain import explain_status as explain_code
 from dimse.status import Service
 from gantry.nodes.items import SendTarget
 
-__all__ = ["Explanation", "explain", "explain_status", "parties"]
+__all__ = ["Explanation", "explain", "explain_final", "explain_status", "parties"]
 
 
 def parties(target: SendTarget) -> Parties:
@@ -24,3 +24,10 @@ def explain(error: BaseException, target: SendTarget) -> Explanation:
 def explain_status(code: int, comment: str, service: Service = Service.STORE) -> Explanation:
     """A status that is no Success, with the Error Comment of the peer."""
     return explain_code(code, service, comment, Parties(retried=True))
+
+
+def explain_final(code: int, comment: str, service: Service, target: SendTarget) -> tuple[str, str]:
+    """Cause and remedy of the answer with which a node ended a query, a retrieval or a request (PS3.4 C.4, J.3)."""
+    why = explain_code(code, service, comment, parties(target))
+    what = "request for commitment" if service is Service.N_ACTION else str(service)
+    return f"the node refused the {what}: {why.cause}", why.remedy or "the log of the node may say why"

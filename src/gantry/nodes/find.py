@@ -8,16 +8,17 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from dimse import aio
+from dimse.aio.operation import Operation
 from dimse.errors import DimseError
 from dimse.identifier import Identifier, IdentifierError
 from dimse.items import ExtendedNegotiation
 from dimse.negotiation import ContextProposal
 from dimse.operations import Final
-from dimse.status import Category, category_of
+from dimse.status import Category, Service, category_of
 from dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from gantry.nodes.associate import CANCEL_SECONDS, associate_async, let_go
 from gantry.nodes.errors import BadQuery, QueryFailed
-from gantry.nodes.explain import explain
+from gantry.nodes.explain import explain, explain_final
 from gantry.nodes.items import SendTarget
 from gantry.nodes.matching import misfits
 from gantry.nodes.question import LEVELS, UNIQUE, Answer, Keys, Level, Question, as_answer, decode_text, is_unique
@@ -266,13 +267,17 @@ class Finder:
         granted = accept.user.extended if accept is not None else ()
         self.relational = any(item.sop_class_uid == self.sop_class_uid and item.information[:1] == b"\x01" for item in granted)
 
-    async def ask(self, question: Question, above: Mapping[str, str]) -> AsyncGenerator[tuple[int, Identifier | None], None]:
-        """One C-FIND: (status, identifier) of each answer; None for one that cannot be read. Raises QueryFailed."""
+    def operation(self, question: Question, above: Mapping[str, str]) -> Operation:
+        """One C-FIND, that is sent when iterating begins. Raises BadQuery."""
         try:
             raw = question.identifier(root=self.root, above=above).encode(self._syntax)
         except (IdentifierError, TypeError) as error:
             raise BadQuery(str(error)) from error
-        operation = self._association.find(raw, sop_class_uid=self.sop_class_uid)
+        return self._association.find(raw, sop_class_uid=self.sop_class_uid)
+
+    async def ask(self, question: Question, above: Mapping[str, str]) -> AsyncGenerator[tuple[int, Identifier | None], None]:
+        """One C-FIND: (status, identifier) of each answer; None for one that cannot be read. Raises QueryFailed."""
+        operation = self.operation(question, above)
         try:
             async for progress in operation:
                 try:
@@ -281,33 +286,40 @@ class Finder:
                     yield progress.status, None
         finally:
             await operation.aclose(CANCEL_SECONDS)
-        check_final(operation.final, "query")
+        check_final(operation.final, self._target)
 
     async def close(self) -> None:
         """Release, or abort where the node does not end in time."""
         await let_go(self._association)
 
 
-def check_final(final: Final | None, what: str) -> None:
-    """Raises QueryFailed for a final answer that is a failure."""
+def check_final(final: Final | None, target: SendTarget) -> None:
+    """Raises QueryFailed for a final answer to a query that is a failure."""
     if final is None or category_of(final.status) in {Category.SUCCESS, Category.WARNING, Category.CANCEL}:
         return
-    cause, remedy = explain_answer(final.status, final.comment, what)
+    cause, remedy = explain_final(final.status, final.comment, Service.FIND, target)
     raise QueryFailed(cause, remedy, final.status)
 
 
-def explain_answer(status: int, comment: str, what: str) -> tuple[str, str]:
-    """Cause and remedy of a final status of C-FIND, C-GET, C-MOVE or N-ACTION (PS3.4 tables C.4-1 to C.4-3)."""
-    from dimse.status import describe
+async def cancelled_after(target: SendTarget, patience_seconds: float, end_seconds: float) -> float | None:
+    """Ask for all studies, cancel after the first answer: seconds until the node ended the query.
 
-    text = f"the node refused the {what}: {status:04X} {describe(status).meaning}"
-    if comment.strip():
-        text += f": {comment.strip()}"
-    remedies = (
-        (status == 0xA801, "make our AE title and address known at the node as a destination"),
-        (status in {0x0122, 0xA800, 0x0211}, f"the node does not offer the {what}; see `gantry node probe`"),
-        (status == 0x0124, "allow it for our AE title at the node"),
-        (0xA700 <= status <= 0xA7FF, "narrow it, or try again when the node has less to do"),
-        (0xA900 <= status <= 0xA9FF, "the node wants other keys: give the unique keys of the levels above"),
-    )
-    return text, next((remedy for applies, remedy in remedies if applies), "the log of the node may say why")
+    `end_seconds` when it had not by then; None when it ended by itself, with fewer answers than a cancel takes to
+    arrive. Raises QueryFailed and what the engine raises.
+    """
+    loop = asyncio.get_running_loop()
+    async with finding(target, "STUDY") as finder:
+        operation = finder.operation(Question.of("STUDY", {}, ()), {})
+        try:
+            async with asyncio.timeout(patience_seconds):
+                async for _ in operation:
+                    break
+        except TimeoutError:
+            return None
+        began = loop.time()
+        if not operation.done:
+            await operation.aclose(end_seconds)
+        took = loop.time() - began
+        if not operation.done:  # aborted: by us in the end, or by a node that had just ended and takes no late cancel (Orthanc)
+            return end_seconds if took >= end_seconds else None
+        return took if category_of(operation.final.status) is Category.CANCEL else None

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID, uuid4
+
+import psycopg
 
 from dimse.acceptance import StoreAnswer, StoreRequest
 from dimse.errors import Refused
@@ -23,6 +25,7 @@ from gantry import config, database
 from gantry.catalogue.locate import lookup_versions
 from gantry.dataset import DamagedHeader, Envelope, NotDicom, build_prefix, read_part10, scan_identity
 from gantry.nodes.items import SendTarget
+from gantry.nodes.moves import Moves
 from gantry.storage.errors import StorageError, StorageFull
 from gantry.storage.incoming import IncomingObject
 from gantry.storage.spool_writer import SpoolWriter
@@ -113,6 +116,7 @@ class IntoHome:
         settings = config.current()
         self.kept: dict[str, bytes] = {}
         self.refused: dict[str, str] = {}
+        self.moves = Moves(await_index)
         self._await_index = await_index
         self._stopped = False
         self._slot = f"fetch-{uuid4().hex[:8]}"
@@ -124,7 +128,9 @@ class IntoHome:
 
     def here(self, announced: Collection[Announced]) -> set[str]:
         with closing(database.connect(autocommit=True, application="gantry-fetch")) as connection:
-            return set(lookup_versions(connection, [one.sop_instance_uid for one in announced]))
+            known = lookup_versions(connection, [one.sop_instance_uid for one in announced])
+        # What lies in the trash is fetched, which brings it back.
+        return {uid for uid, one in known.items() if not one.trashed}
 
     def sink(self, bringer: Bringer, command: StoreRequest, context: AcceptedContext) -> Sink:
         prefix, digest_at = build_prefix(_envelope(bringer, command, context, self._slot))
@@ -149,9 +155,7 @@ class IntoHome:
 
             def is_done() -> bool:
                 nonlocal quiet_since
-                known = lookup_versions(connection, left)
-                # Where we hold the bytes, these bytes count, not those of an earlier version.
-                there = {uid for uid, one in known.items() if uid not in self.kept or self.kept[uid] in one.digests}
+                there = self._there(connection, left, patient=True)
                 if there:
                     left.difference_update(there)
                     quiet_since = monotonic()
@@ -160,7 +164,19 @@ class IntoHome:
             if not is_done():
                 self._await_index(is_done)
                 is_done()
+            if left:
+                left.difference_update(self._there(connection, left, patient=False))
         return left
+
+    def _there(self, connection: psycopg.Connection[Any], uids: Collection[str], *, patient: bool) -> set[str]:
+        # Where we hold the bytes, these bytes count, not those of an earlier version.
+        held = [uid for uid in uids if uid in self.kept]
+        known = lookup_versions(connection, held if self.moves.any else uids)
+        there = {uid for uid, one in known.items() if uid not in self.kept or self.kept[uid] in one.digests}
+        if self.moves.any:
+            self.moves.look(connection)
+            there |= self.moves.here(connection, [uid for uid in uids if uid not in self.kept], patient=patient)
+        return there
 
     def stop(self) -> None:
         self._stopped = True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Literal, TypeAlias
 
 from gantry.nodes.address import DimseAddress
 
@@ -41,6 +43,46 @@ class SendTarget:
     security: Security = PLAIN
     quirks: frozenset[str] = frozenset()
 
+    @property
+    def words(self) -> str:
+        """Where it is, for people."""
+        return str(self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class WebTarget:
+    """A DICOMweb server: `url` is the root under which `/studies` lies. `auth` says how `security.user` and
+    `security.passcode` are told: basic, bearer (the passcode is the token), or empty for not at all."""
+
+    url: str
+    connect_seconds: float = 10.0
+    response_seconds: float = 60.0
+    security: Security = PLAIN
+    auth: str = ""
+
+    @property
+    def words(self) -> str:
+        """Where it is, for people."""
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
+class FolderTarget:
+    """A folder: files go to `template` below `root`. `reserve_bytes` of its volume stay free."""
+
+    root: str
+    template: str = ""
+    reserve_bytes: int = 0
+
+    @property
+    def words(self) -> str:
+        """Where it is, for people."""
+        return f"folder:{self.root}"
+
+
+AnyTarget: TypeAlias = SendTarget | WebTarget | FolderTarget
+Transcode: TypeAlias = Literal["never", "uncompressed", "any"]
+
 
 @dataclass(frozen=True, slots=True)
 class SendItem:
@@ -59,6 +101,12 @@ class SendItem:
     transfer_syntax_uid: str
     #: AE title and message id of the C-MOVE that this belongs to (PS3.7 9.1.1.1).
     move_originator: tuple[str, int] | None = None
+    #: URGENT and more does not wait for a bandwidth limit.
+    priority: int = 0
+    #: Declared tag edits to apply to what is sent, as JSON text; empty: none.
+    edits: str = ""
+    #: Indexed keywords, for the path in a folder.
+    values: Mapping[str, Any] | None = None
 
     @property
     def context(self) -> tuple[str, str]:
@@ -77,7 +125,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The outcome of one item. `permanent`: the same bytes will be refused again, as far as the answer tells."""
+    """The outcome of one item. `permanent`: the same bytes will be refused again, as far as the answer tells.
+
+    `sha256` is of the data set bytes that went out. When they are not those stored, `changed` says how (edited,
+    transcoded) and `sent_syntax` is their transfer syntax.
+    """
 
     item: SendItem
     outcome: Outcome
@@ -87,6 +139,8 @@ class SendResult:
     sha256: bytes | None
     started_at: datetime
     ended_at: datetime
+    changed: str = ""
+    sent_syntax: str = ""
 
 
 @dataclass(slots=True)
@@ -100,3 +154,5 @@ class SendOutcome:
     bytes_confirmed: int = 0
     untried: list[SendItem] = field(default_factory=list)
     failure: str = ""
+    #: Associations that served best.
+    parallel: int = 1

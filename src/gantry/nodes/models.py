@@ -8,7 +8,10 @@ from django.db import models
 
 
 class Node(models.Model):
-    """A DIMSE peer: who it is, where it is, and how hard we may push it."""
+    """A place we send to: a DIMSE peer, a DICOMweb server (`url`) or a folder (`url`, `path_template`).
+
+    `aet`, `host` and `port` are of DIMSE peers, empty and 0 for the others.
+    """
 
     id = models.BigAutoField(primary_key=True)
     name = models.TextField()
@@ -40,6 +43,18 @@ class Node(models.Model):
     profiled_at = models.DateTimeField(null=True)
     profile_change = models.TextField(default="", db_default="", help_text="What differed from the probe before; empty: nothing")
 
+    url = models.TextField(default="", db_default="", help_text="DICOMweb: its root; folder: the full path")
+    path_template = models.TextField(default="", db_default="", help_text="Folder: where a file goes, with {keywords}")
+    transcode = models.TextField(default="never", db_default="never", help_text="never, uncompressed, any")
+    bandwidth = models.TextField(default="", db_default="", help_text="Calendar of limits; empty: none")
+    reconcile = models.TextField(default="auto", db_default="auto", help_text="off, find, commit, auto")
+    http_auth = models.TextField(default="", db_default="", help_text="DICOMweb: basic, bearer; empty: none")
+    failover_seconds = models.FloatField(
+        default=300.0, db_default=300.0, help_text="Unreachable for so long, deliveries go to their next node"
+    )
+    breaker = models.TextField(default="closed", db_default="closed", help_text="closed, open, half-open")
+    breaker_since = models.DateTimeField(null=True, help_text="When it left closed")
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["name"], condition=models.Q(removed_at=None), name="node_name"),
@@ -47,6 +62,20 @@ class Node(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Link(models.Model):
+    """What all work towards a node shares: the bucket of its bandwidth, and what was seen of its speed."""
+
+    node = models.OneToOneField(Node, models.CASCADE, primary_key=True, related_name="link")
+    tokens = models.FloatField(default=0.0, db_default=0.0, help_text="Bytes that may go now; below 0: borrowed by urgent work")
+    filled_at = models.DateTimeField(null=True)
+    rate = models.FloatField(null=True, help_text="Bytes per second lately")
+    rate_at = models.DateTimeField(null=True)
+    parallel = models.IntegerField(null=True, help_text="Associations at once that served best lately")
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class Fetch(models.Model):

@@ -12,11 +12,12 @@ from dimse.errors import DimseError
 from dimse.items import ExtendedNegotiation
 from dimse.negotiation import ContextProposal
 from dimse.uids import CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION, all_of
-from gantry.nodes.associate import MAX_CONTEXTS, associate
+from gantry.nodes.associate import MAX_CONTEXTS
 from gantry.nodes.errors import QueryFailed
 from gantry.nodes.explain import explain
-from gantry.nodes.find import FIND_CLASSES, find, finding
+from gantry.nodes.find import FIND_CLASSES, cancelled_after, find, finding
 from gantry.nodes.items import SendTarget
+from gantry.nodes.parting import parting
 from gantry.nodes.profile import NodeProfile, changes, lines
 from gantry.nodes.question import Answer, Keys, Question, as_answer
 from gantry.nodes.retrieving import GET_CLASSES, MOVE_CLASSES, USUAL_SYNTAXES
@@ -53,6 +54,8 @@ _KEYS: Mapping[str, str] = {
 _ASKED_BACK = (*_KEYS, "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances")
 _QUERY_SECONDS = 20.0
 _ENOUGH = 3
+#: A node that goes on for longer does not heed a cancel.
+_CANCELLED_SECONDS = 3.0
 #: Classes proposed at once in many syntaxes: there are systems that take no association request of 64 KB.
 _TOGETHER = 96
 _SOME_DAYS = (1, 30, 365)
@@ -83,7 +86,7 @@ def _services(target: SendTarget, found: NodeProfile) -> None:
     both = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
     contexts = [ContextProposal(uid, both) for uid in SERVICES.values()]
     extended = [ExtendedNegotiation(uid, _EXTENDED) for uid in FIND_CLASSES.values()]
-    with associate(target, contexts, extended=extended) as association:
+    with parting(target, contexts, extended=extended) as association:
         taken = {uid for uid, _ in association.accepted}
         accept = association.core.accept_pdu
     found.services = [name for name, uid in SERVICES.items() if uid in taken]
@@ -125,7 +128,7 @@ def _all_syntaxes() -> tuple[str, ...]:
 
 
 def _accepted(target: SendTarget, contexts: Sequence[ContextProposal]) -> list[tuple[str, str]]:
-    with associate(target, contexts) as association:
+    with parting(target, contexts) as association:
         return list(association.accepted)
 
 
@@ -135,6 +138,8 @@ async def _queries(target: SendTarget, found: NodeProfile, advance: Callable[[],
     study = await _some_study(target)
     if study is None:
         return
+    await _try_cancel(target, found)
+    advance()
     await _try_keys(target, found, study, advance)
     await _try_levels(target, found, study)
     advance()
@@ -203,6 +208,18 @@ async def _try_keys(target: SendTarget, found: NodeProfile, study: Answer, advan
             found.quirk("names-case-sensitive")
     if not await _finds(target, "STUDY", {"StudyInstanceUID": [str(uid["StudyInstanceUID"]), f"2.25.{uuid4().int}"]}):
         found.quirk("no-uid-lists")
+
+
+async def _try_cancel(target: SendTarget, found: NodeProfile) -> None:
+    """Does a query that has many answers end when it is cancelled (PS3.4 C.4.1.3.2)? Says nothing when it has few."""
+    for _ in range(2):  # a node that was busy for once has not ignored it
+        took = await cancelled_after(target, _QUERY_SECONDS, _CANCELLED_SECONDS)
+        if took is None:
+            return
+        if took < _CANCELLED_SECONDS:
+            found.cancel_seconds = round(took, 3)
+            return
+    found.quirk("cancel-ignored")
 
 
 async def _finds(target: SendTarget, level: str, keys: Keys) -> bool:

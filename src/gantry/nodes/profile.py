@@ -18,14 +18,18 @@ QUIRKS: Mapping[str, str] = {
     "no-uid-lists": "does not understand lists of UIDs: they are asked one by one",
     "no-image-level": "does not answer queries for single instances: nothing proves that a fetch is complete",
     "no-instance-counts": "does not say how many instances a study has",
+    "cancel-ignored": "goes on with a query that was cancelled: the association is aborted instead",
     "no-get": "cannot be fetched from by C-GET",
     "no-move": "cannot be fetched from by C-MOVE",
 }
+#: Transfer syntaxes of one SOP class that a table names.
+_SHOWN_SYNTAXES = 8
 #: What a change of is worth a word, with the words.
 _WATCHED = {
     "implementation_class_uid": "implementation class",
     "implementation_version": "implementation version",
     "max_pdu": "largest PDU",
+    "async_operations": "operations at once",
     "services": "services",
     "storage": "SOP classes for storage",
     "syntaxes": "transfer syntaxes",
@@ -44,12 +48,17 @@ class NodeProfile:
     `services` are names of SERVICES in `nodes.probe`; `storage` the SOP classes it takes, `syntaxes` the transfer
     syntaxes it takes of some usual classes. `keys_*` are keywords: honoured in matching, ignored there, and those whose
     value it does not answer; empty lists when it held no study to try them on. `max_pdu` in bytes, 0 = no limit.
+    `async_operations` is how many operations it lets us have under way at once on one association (PS3.7 D.3.3.3);
+    `cancel_seconds` how long it took to end a cancelled query, None where too few studies were there to tell;
+    `fetch_associations` how many associations served best in fetches, 0 = not known.
     """
 
     implementation_class_uid: str = ""
     implementation_version: str = ""
     max_pdu: int = 0
     async_operations: int = 1
+    fetch_associations: int = 0
+    cancel_seconds: float | None = None
     tls: bool = False
     services: list[str] = field(default_factory=list)
     storage: list[str] = field(default_factory=list)
@@ -107,6 +116,19 @@ def _listed(sign: str, some: list[str]) -> str:
     return f"{sign} {', '.join(names)}"
 
 
+def _alike(taken: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """SOP classes and their transfer syntaxes, for people: those that are taken in the same ones together."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for uid, accepted in taken.items():
+        groups.setdefault(tuple(accepted), []).append(name_of(uid))
+    for syntaxes, names in groups.items():
+        words = [name_of(syntax) for syntax in syntaxes[:_SHOWN_SYNTAXES]]
+        if len(syntaxes) > _SHOWN_SYNTAXES:
+            words.append(f"and {len(syntaxes) - _SHOWN_SYNTAXES} more (--json names all)")
+        yield f"  {names[0]}", ", ".join(words)
+        yield from ((f"  {name}", "the same") for name in names[1:])
+
+
 def lines(profile: NodeProfile) -> Iterator[tuple[str, str]]:
     """For a table."""
     if profile.error:
@@ -117,8 +139,12 @@ def lines(profile: NodeProfile) -> Iterator[tuple[str, str]]:
     yield "largest PDU", f"{profile.max_pdu} bytes" if profile.max_pdu else "no limit"
     yield "services", ", ".join(profile.services) or "none"
     yield "stores", f"{len(profile.storage)} SOP classes"
-    for uid, syntaxes in profile.syntaxes.items():
-        yield f"  {name_of(uid)}", ", ".join(name_of(syntax) for syntax in syntaxes)
+    yield from _alike(profile.syntaxes)
+    yield "operations at once", f"{profile.async_operations or 'no limit'}"
+    if profile.cancel_seconds is not None:
+        yield "ends a cancelled query in", f"{profile.cancel_seconds * 1000:.0f} ms"
+    if profile.fetch_associations:
+        yield "associations in a fetch", str(profile.fetch_associations)
     yield "relational queries", "yes" if profile.relational else "no"
     for words, keywords in (
         ("keys honoured", profile.keys_honoured),
@@ -129,3 +155,43 @@ def lines(profile: NodeProfile) -> Iterator[tuple[str, str]]:
             yield words, ", ".join(keywords)
     for name in profile.quirks:
         yield f"quirk {name}", QUIRKS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a probe says to whoever sends. What is not known is None: then it must be tried.
+
+    `max_pdu` in bytes, 0 = no limit. `storage` are SOP classes that the node takes; `syntaxes` the transfer syntaxes
+    of some usual ones.
+    """
+
+    max_pdu: int | None = None
+    async_operations: int = 1
+    storage: frozenset[str] | None = None
+    syntaxes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    quirks: frozenset[str] = frozenset()
+
+    def takes(self, sop_class_uid: str) -> bool | None:
+        """Whether it takes a SOP class; None for private ones, which no probe asks for."""
+        if self.storage is None or (sop_class_uid not in self.storage and not sop_class_uid.startswith(_STANDARD)):
+            return None
+        return sop_class_uid in self.storage
+
+    def syntaxes_of(self, sop_class_uid: str) -> frozenset[str] | None:
+        """The transfer syntaxes in which it takes a SOP class, where they were asked for."""
+        return self.syntaxes.get(sop_class_uid)
+
+
+#: Under this root are the SOP classes of the standard.
+_STANDARD = "1.2.840.10008."
+
+
+def advice(profile: Mapping[str, Any] | None) -> Advice:
+    """What a kept profile (`Node.profile`) says to whoever sends; nothing when there is none, or the probe failed."""
+    known = NodeProfile.from_dict(profile) if profile else None
+    if known is None or known.error:
+        return Advice()
+    return Advice(
+        known.max_pdu, known.async_operations, frozenset(known.storage),
+        {uid: frozenset(syntaxes) for uid, syntaxes in known.syntaxes.items()}, frozenset(known.quirks),
+    )  # fmt: skip

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
 from gantry import config
+from gantry.audit.record import SYSTEM, By, record
 from gantry.nodes.address import DimseAddress, check_aet
 from gantry.nodes.errors import BadNode, NodeExists, NodeInUse, NodeMissing
-from gantry.nodes.items import PLAIN, Security, SendTarget
+from gantry.nodes.items import PLAIN, AnyTarget, Security, SendTarget
+from gantry.nodes.kinds import DIMSE, FOLDER, WEB, kind_of, read_address, security_from, target_from, words_of
 from gantry.nodes.models import Node
-from gantry.nodes.passcodes import forget_passcode, keep_passcode, passcode_of
+from gantry.nodes.passcodes import forget_passcode, keep_passcode
 from gantry.nodes.profile import NodeProfile, changes
+from gantry.nodes.settings import CHECKS, checked
+from gantry.nodes.stow_client import is_local
 
 _FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", re.ASCII)
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
@@ -56,8 +61,9 @@ def _check_limits(limits: NodeLimits) -> None:
             raise BadNode(f"{field} is {value}; it must be between {low} and {high}")
 
 
-def check_security(security: Security) -> Security:
-    """As it is kept: full paths, the fingerprint in one spelling. Raises BadNode."""
+def check_security(security: Security, *, system_authorities: bool = False) -> Security:
+    """As it is kept: full paths, the fingerprint in one spelling. `system_authorities`: those of this machine count
+    where none are named. Raises BadNode."""
     files = {"authorities": security.authorities, "certificate": security.certificate, "key": security.key}
     for what, path in files.items():
         if path and not os.path.exists(path):
@@ -65,7 +71,7 @@ def check_security(security: Security) -> Security:
     if not security.tls:
         if any(files.values()) or security.fingerprint:
             raise BadNode("certificates and fingerprints are for TLS: switch it on (--tls)")
-    elif not (security.authorities or security.fingerprint):
+    elif not (security.authorities or security.fingerprint or system_authorities):
         raise BadNode(
             "TLS needs to know whom to trust: name a file of authorities (--authorities), or the SHA-256 fingerprint of the "
             "node's certificate (--fingerprint)"
@@ -74,8 +80,6 @@ def check_security(security: Security) -> Security:
         raise BadNode("a key without a certificate: name both (--certificate, --key)")
     if security.fingerprint and not _FINGERPRINT.fullmatch(security.fingerprint):
         raise BadNode("the fingerprint is no SHA-256 one: 64 hexadecimal digits, with or without colons")
-    if security.passcode and not security.user:
-        raise BadNode("a passcode without a user name")
     paths = {what: os.path.abspath(path) if path else "" for what, path in files.items()}
     fingerprint = security.fingerprint.replace(":", "").lower()
     return Security(security.tls, fingerprint=fingerprint, user=security.user, passcode=security.passcode, **paths)
@@ -89,21 +93,25 @@ def add(
     limits: NodeLimits | None = None,
     enabled: bool = True,
     security: Security = PLAIN,
+    settings: Mapping[str, Any] | None = None,
+    by: By = SYSTEM,
 ) -> Node:
-    """Register a DIMSE node. `calling_aet` empty: it is called with the AE title of this instance.
+    """Register a node: AET@HOST:PORT, https://... of a DICOMweb server, or folder:/path.
 
+    `calling_aet` empty: it is called with the AE title of this instance. `settings` by name, as in `nodes.settings`.
     Raises BadNode, BadAddress or NodeExists.
     """
     limits = limits or NodeLimits()
     check_name(name)
     _check_limits(limits)
-    security = check_security(security)
-    where = DimseAddress.parse(address) if isinstance(address, str) else address
+    kind = kind_of(address) if isinstance(address, str) else DIMSE
+    where = read_address(address, _home()) if isinstance(address, str) else address
+    values = checked(settings or {})
+    security = _for_kind(kind, where, _checked_security(kind, where, security), values)
     node = Node(
         name=name,
-        aet=where.aet,
-        host=where.host,
-        port=where.port,
+        kind=kind,
+        **_place(where),
         calling_aet=check_aet(calling_aet) if calling_aet else "",
         max_associations=limits.max_associations,
         max_attempts=limits.max_attempts,
@@ -111,16 +119,14 @@ def add(
         response_seconds=limits.response_seconds,
         enabled=enabled,
         created_at=timezone.now(),
-        tls=security.tls,
-        tls_authorities=security.authorities,
-        tls_fingerprint=security.fingerprint,
-        tls_certificate=security.certificate,
-        tls_key=security.key,
-        user_name=security.user,
+        **_kept(security),
     )
+    for field, value in values.items():
+        setattr(node, field, value)
     try:
         with transaction.atomic():
             node.save(force_insert=True)
+            _note(by, "node.add", node, None)
             if security.passcode:
                 keep_passcode(_home(), node.pk, security.passcode)
     except IntegrityError as error:
@@ -128,29 +134,126 @@ def add(
     return node
 
 
+def change(
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    address: str = "",
+    security: Security | None = None,
+    passcode: str | None = None,
+    by: By = SYSTEM,
+) -> Node:
+    """Change settings of a node by name (`nodes.settings`); its kind stays. `security` replaces all of it; `passcode`
+    only that. What is being sent this moment ends as it began.
+
+    Raises BadNode, BadAddress, NodeMissing.
+    """
+    values = checked(settings)
+    with transaction.atomic():
+        node = get(name)
+        Node.objects.select_for_update().get(pk=node.pk)
+        before = described(node)
+        where: DimseAddress | str = words_of(node)
+        if address:
+            if kind_of(address) != node.kind:
+                raise BadNode(f"node {name!r} is of the kind {node.kind}: add a new one for another kind of place")
+            where = read_address(address, _home())
+            for field, value in _place(where).items():
+                setattr(node, field, value)
+        for field, value in values.items():
+            setattr(node, field, value)
+        kept = security if security is not None else security_of(node)
+        if passcode is not None:
+            kept = replace(kept, passcode=passcode)
+        kept = _for_kind(node.kind, where, _checked_security(node.kind, where, kept), {"http_auth": node.http_auth})
+        for field, value in _kept(kept).items():
+            setattr(node, field, value)
+        if "enabled" in values or address:
+            node.retry_at = None
+        node.save()
+        _note(by, "node.edit", node, before)
+        if passcode is not None or security is not None:
+            keep_passcode(_home(), node.pk, kept.passcode) if kept.passcode else forget_passcode(_home(), node.pk)
+    return node
+
+
+def _place(where: DimseAddress | str) -> dict[str, Any]:
+    if isinstance(where, DimseAddress):
+        return {"aet": where.aet, "host": where.host, "port": where.port}
+    return {"aet": "", "host": "", "port": 0, "url": where}
+
+
+def _kept(security: Security) -> dict[str, Any]:
+    return {
+        "tls": security.tls,
+        "tls_authorities": security.authorities,
+        "tls_fingerprint": security.fingerprint,
+        "tls_certificate": security.certificate,
+        "tls_key": security.key,
+        "user_name": security.user,
+    }
+
+
+def _checked_security(kind: str, where: DimseAddress | str, security: Security) -> Security:
+    """For a web server the address says whether it is TLS, and the authorities of the system may vouch for it."""
+    if kind != WEB:
+        return check_security(security)
+    if str(where).startswith("http:"):
+        return check_security(security)
+    return check_security(replace(security, tls=True), system_authorities=True)
+
+
+def _for_kind(kind: str, where: DimseAddress | str, security: Security, values: Mapping[str, Any]) -> Security:
+    """What does not fit the kind. Raises BadNode."""
+    auth = values.get("http_auth", "")
+    if kind == FOLDER and (security != PLAIN or auth):
+        raise BadNode("a folder has neither TLS nor a user: the rights of its volume count")
+    if kind == DIMSE and auth:
+        raise BadNode("http_auth is for DICOMweb servers; DICOM peers are told the user by user identity negotiation")
+    if kind == DIMSE and security.passcode and not security.user:
+        raise BadNode("a passcode without a user name")
+    if kind == WEB:
+        if security.tls and str(where).startswith("http:"):
+            raise BadNode("TLS needs an address with https:")
+        if auth == "basic" and not security.user:
+            raise BadNode("basic sign-in needs a user name")
+        if auth and str(where).startswith("http:") and not is_local(str(where)):
+            raise BadNode("over http: everybody on the way could read the passcode: use https:")
+    return security
+
+
+def described(node: Node) -> dict[str, Any]:
+    """The settings of a node, without secrets."""
+    return {"address": words_of(node), **{name: getattr(node, name) for name in (*CHECKS, *_kept(PLAIN))}}
+
+
+def _note(by: By, act: str, node: Node, before: Mapping[str, Any] | None) -> None:
+    after = None if act == "node.remove" else described(node)
+    if before is not None and after is not None:
+        changed = {name for name in after if before[name] != after[name]}
+        before, after = ({name: some[name] for name in changed} for some in (before, after))
+    with connection.cursor() as cursor:
+        record(cursor, act, by, kind="node", key=node.name, before=before, after=after)
+
+
 def target_of(node: Node) -> SendTarget:
-    """Where a node is and how we call it."""
-    return SendTarget(
-        DimseAddress(node.aet, node.host, node.port),
-        node.calling_aet or config.current().aet,
-        connect_seconds=node.connect_seconds,
-        response_seconds=node.response_seconds,
-        security=security_of(node),
-        quirks=frozenset(NodeProfile.from_dict(node.profile).quirks) if node.profile else frozenset(),
-    )
+    """Where a DICOM peer is and how we call it. Raises BadNode for a node of another kind."""
+    target = place_of(node)
+    if not isinstance(target, SendTarget):
+        raise BadNode(
+            f"node {node.name!r} is no DICOM peer but {words_of(node)}: it takes deliveries, and answers no DICOM query"
+        )
+    return target
+
+
+def place_of(node: Node) -> AnyTarget:
+    """Where a node of any kind is, and how it is spoken to."""
+    return target_from(node, config.current().aet, _home())
 
 
 def security_of(node: Node) -> Security:
     """TLS and user of a node; the passcode is read from its file."""
-    return Security(
-        tls=node.tls,
-        authorities=node.tls_authorities,
-        fingerprint=node.tls_fingerprint,
-        certificate=node.tls_certificate,
-        key=node.tls_key,
-        user=node.user_name,
-        passcode=passcode_of(_home(), node.pk) if node.user_name else "",
-    )
+    return security_from(node, _home())
 
 
 def _home() -> Path:
@@ -186,15 +289,12 @@ def keep_profile(name: str, found: NodeProfile) -> list[str]:
     return changed
 
 
-def enable(name: str, *, enabled: bool = True) -> Node:
+def enable(name: str, *, enabled: bool = True, by: By = SYSTEM) -> Node:
     """Let deliveries to a node run, or hold them back. Raises NodeMissing."""
-    node = get(name)
-    Node.objects.filter(pk=node.pk).update(enabled=enabled, retry_at=None)
-    node.refresh_from_db()
-    return node
+    return change(name, {"enabled": enabled}, by=by)
 
 
-def remove(name: str, *, open_deliveries: Callable[[int], int]) -> None:
+def remove(name: str, *, open_deliveries: Callable[[int], int], by: By = SYSTEM) -> None:
     """Take a node away. What it has confirmed stays in the ledger.
 
     `open_deliveries(node_id)` counts what has not ended (`gantry.transfers.count_open`).
@@ -208,6 +308,7 @@ def remove(name: str, *, open_deliveries: Callable[[int], int]) -> None:
         if count:
             raise NodeInUse(f"node {name!r} has {count} deliveries that have not ended: wait for them, or disable the node")
         forget_passcode(_home(), node.pk)
+        _note(by, "node.remove", node, described(node))
         try:
             with transaction.atomic():
                 node.delete()

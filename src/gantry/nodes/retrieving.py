@@ -120,14 +120,16 @@ async def get(
 
 
 async def move(
-    target: SendTarget, identifier: Identifier, destination: str, idle_seconds: float, on_progress: OnProgress
-) -> Heard:
-    """C-MOVE to a destination that the node knows by its AE title. Raises as `get`."""
+    target: SendTarget, identifier: Identifier, destination: str, idle_seconds: float, on_progress: OnProgress,
+    message_id: int | None = None,
+) -> Heard:  # fmt: skip
+    """C-MOVE to a destination that the node knows by its AE title, with this message id if given. Raises as `get`."""
     contexts = [ContextProposal(uid, (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)) for uid in MOVE_CLASSES.values()]
     heard = Heard()
     async with _open(target, contexts) as association, Idle(idle_seconds, "C-MOVE") as idle:
         sop_class_uid, heard.syntax = _taken(association, MOVE_CLASSES, "C-MOVE")
-        operation = association.move(identifier.encode(heard.syntax), sop_class_uid=sop_class_uid, destination=destination)
+        raw = identifier.encode(heard.syntax)
+        operation = association.move(raw, sop_class_uid=sop_class_uid, destination=destination, message_id=message_id)
         await _follow(operation, heard, idle, on_progress)
     return heard
 

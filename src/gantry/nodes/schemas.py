@@ -11,9 +11,18 @@ from pydantic import ConfigDict, Field, model_validator
 
 from gantry.accounts.page import Page, Text
 from gantry.nodes.echo import EchoResult
+from gantry.nodes.kinds import words_of
 from gantry.nodes.models import Node
 
 NodeName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["archive"])]
+
+
+Transcode = Literal["never", "uncompressed", "any"]
+Reconcile = Literal["off", "find", "commit", "auto"]
+HttpAuth = Literal["", "basic", "bearer"]
+_CALENDAR = "Mon-Fri 07:00-19:00 20 Mbit/s; * 0"
+_BANDWIDTH = "Calendar of limits in the site's time zone; 0: no limit, off: nothing but urgent work"
+_FAILOVER = "Unreachable for so long, deliveries go to the next node of their list"
 
 
 class SecurityIn(Schema):
@@ -37,7 +46,9 @@ class NodeIn(Schema):
 
     name: NodeName
     address: Annotated[Text, Field(max_length=300)] = Field(
-        default="", description="AET@HOST:PORT", examples=["ARCHIVE@192.0.2.7:104"]
+        default="",
+        description="AET@HOST:PORT, https://HOST/PATH of a DICOMweb server, or folder:/PATH",
+        examples=["ARCHIVE@192.0.2.7:104"],
     )
     aet: Annotated[Text, Field(max_length=16)] = Field(default="", examples=["ARCHIVE"])
     host: Annotated[Text, Field(max_length=253)] = Field(default="", examples=["192.0.2.7"])
@@ -51,6 +62,14 @@ class NodeIn(Schema):
     response_seconds: float = Field(default=60.0, ge=0.1, le=86400, allow_inf_nan=False)
     enabled: bool = True
     security: SecurityIn = Field(default_factory=SecurityIn)
+    transcode: Transcode = Field(default="never", description="What it may be given when it takes nothing else")
+    bandwidth: Annotated[Text, Field(max_length=2000)] = Field(default="", description=_BANDWIDTH, examples=[_CALENDAR])
+    reconcile: Reconcile = Field(default="auto", description="How we find out whether it has what it confirmed")
+    failover_seconds: float = Field(default=300.0, ge=1, le=2_592_000, allow_inf_nan=False, description=_FAILOVER)
+    http_auth: HttpAuth = Field(default="", description="DICOMweb: how user and passcode are told")
+    path_template: Annotated[Text, Field(max_length=400)] = Field(
+        default="", description="Folder: where files go", examples=["{StudyInstanceUID}/{SOPInstanceUID}.dcm"]
+    )
 
     @model_validator(mode="after")
     def _one_address(self) -> NodeIn:
@@ -61,19 +80,31 @@ class NodeIn(Schema):
 
 
 class NodeChange(Schema):
-    """What can be changed about a node."""
+    """What is to be changed about a node; what is left out stays."""
 
     model_config = ConfigDict(extra="forbid")
 
-    enabled: bool = Field(description="false holds its deliveries back")
+    enabled: bool | None = Field(default=None, description="false holds its deliveries back")
+    address: Annotated[Text, Field(max_length=300)] | None = Field(default=None, examples=["ARCHIVE@192.0.2.7:104"])
+    calling_aet: Annotated[Text, Field(max_length=16)] | None = None
+    max_associations: int | None = Field(default=None, ge=1, le=64)
+    max_attempts: int | None = Field(default=None, ge=1, le=1000)
+    connect_seconds: float | None = Field(default=None, ge=0.1, le=600, allow_inf_nan=False)
+    response_seconds: float | None = Field(default=None, ge=0.1, le=86400, allow_inf_nan=False)
+    failover_seconds: float | None = Field(default=None, ge=1, le=2_592_000, allow_inf_nan=False, description=_FAILOVER)
+    transcode: Transcode | None = None
+    bandwidth: Annotated[Text, Field(max_length=2000)] | None = Field(default=None, description=_BANDWIDTH, examples=[_CALENDAR])
+    reconcile: Reconcile | None = None
+    http_auth: HttpAuth | None = None
+    path_template: Annotated[Text, Field(max_length=400)] | None = None
 
 
 class NodeOut(Schema):
     """A node, and how it has been lately."""
 
     name: str = Field(examples=["archive"])
-    kind: str = Field(examples=["dimse"])
-    address: str = Field(description="AET@HOST:PORT", examples=["ARCHIVE@192.0.2.7:104"])
+    kind: str = Field(description="dimse, dicomweb or folder", examples=["dimse"])
+    address: str = Field(description="As in `POST /nodes`", examples=["ARCHIVE@192.0.2.7:104"])
     aet: str
     host: str
     port: int
@@ -86,6 +117,14 @@ class NodeOut(Schema):
     tls: bool
     tls_fingerprint: str
     user_name: str
+    transcode: str
+    bandwidth: str
+    reconcile: str
+    failover_seconds: float
+    http_auth: str
+    path_template: str
+    breaker: str = Field(description="closed: it is sent to; open: it could not be reached; half-open: it is being asked")
+    breaker_since: datetime | None = Field(description="When the breaker left closed")
     profiled_at: datetime | None = Field(description="When it was probed last")
     profile_change: str = Field(description="What differed from the probe before; empty: nothing")
     created_at: datetime
@@ -98,8 +137,7 @@ class NodeOut(Schema):
     @staticmethod
     def resolve_address(node: Node) -> str:
         """The written form."""
-        host = f"[{node.host}]" if ":" in node.host else node.host
-        return f"{node.aet}@{host}:{node.port}"
+        return words_of(node)
 
 
 class NodePage(Page[NodeOut]):

@@ -21,7 +21,9 @@ from gantry.nodes.errors import NodeError
 from gantry.nodes.fetch import FetchResult, How, fetch
 from gantry.nodes.into import IntoHome
 from gantry.nodes.items import SendTarget
+from gantry.nodes.lanes import parallel_of, remember
 from gantry.nodes.models import Node
+from gantry.nodes.parallel import Parallel
 from gantry.storage.errors import StorageError
 
 _LOOK_SECONDS = 0.5
@@ -63,10 +65,11 @@ class _Job:
             return
         node_id, uids, how = row
         try:
-            target = registry.target_of(Node.objects.get(pk=node_id))
+            node = Node.objects.get(pk=node_id)
+            target, parallel = registry.target_of(node), parallel_of(node)
             into = IntoHome(Path(config.current().home), _await_indexer)
             try:
-                result = asyncio.run(self._watched(target, uids, into, how))
+                result = asyncio.run(self._watched(target, uids, into, how, parallel))
             finally:
                 into.close()
         except asyncio.CancelledError:
@@ -76,15 +79,19 @@ class _Job:
         except (NodeError, StorageError, Node.DoesNotExist) as error:
             self._end("failed", FetchResult(error=str(error)))
         else:
+            if result.ok:
+                remember(node, parallel)
             self._end("done" if result.ok else "failed", result)
 
-    async def _watched(self, target: SendTarget, uids: list[str], into: IntoHome, how: str) -> FetchResult:
+    async def _watched(self, target: SendTarget, uids: list[str], into: IntoHome, how: str, parallel: Parallel) -> FetchResult:
         destination = config.current().aet
 
         def count(done: int, total: int | None) -> None:
             self._done, self._total = done, total
 
-        fetching = asyncio.create_task(fetch(target, uids, into, how=cast("How", how), destination=destination, on_count=count))
+        fetching = asyncio.create_task(
+            fetch(target, uids, into, how=cast("How", how), destination=destination, on_count=count, parallel=parallel)
+        )
         while not fetching.done():
             await asyncio.wait([fetching], timeout=_LOOK_SECONDS)
             row = self._execute("fetch_progress", received=self._done, announced=self._total).fetchone()

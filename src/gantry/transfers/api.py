@@ -7,13 +7,27 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Path, Query, Router
 
-from gantry.accounts import connection
+from gantry.accounts import connection, see
 from gantry.accounts.page import Uid, answer, pack, unpack
-from gantry.accounts.route import may
+from gantry.accounts.route import actor_of, check_node, may
+from gantry.accounts.sign_in import address_of
+from gantry.accounts.visible import visible
+from gantry.audit.record import by_actor
 from gantry.transfers.find import LedgerFilter, find
+from gantry.transfers.measure import outlook
 from gantry.transfers.receipt import Receipt, receipt
 from gantry.transfers.retry import retry
-from gantry.transfers.schemas import DeliveryPage, DeliveryQuery, ReceiptOut, RetryIn, RetryOut
+from gantry.transfers.schemas import (
+    DeliveryPage,
+    DeliveryQuery,
+    OutlookList,
+    ReceiptOut,
+    RetryIn,
+    RetryOut,
+    SteerIn,
+    SteerOut,
+)
+from gantry.transfers.steer import Act, Steered, steer
 
 router = Router(tags=["deliveries"])
 
@@ -26,19 +40,22 @@ def list_deliveries(request: HttpRequest, query: Query[DeliveryQuery]) -> dict[s
         rule_name=query.rule_name or None, sop_instance_uid=query.sop_instance_uid or None,
     )  # fmt: skip
     after = unpack(query.cursor) if query.cursor else None
-    page = find(connection.of_request(), wanted, after=after, limit=query.limit)
+    seen = visible(actor_of(request), "deliveries.view")
+    page = find(connection.of_request(), wanted, after=after, limit=query.limit, seen=seen)
     return answer(request, page.items, None if page.next_after is None else pack(page.next_after))
 
 
 @router.post("/deliveries/retry", auth=may("deliveries.retry"), response=RetryOut, summary="Try deliveries again")
 def retry_deliveries(request: HttpRequest, body: RetryIn) -> dict[str, int]:
     """Put failed and dead deliveries back to waiting, due now. What is confirmed stays confirmed."""
+    _check(request, "deliveries.retry", body.study_instance_uid, body.node)
     queued = retry(
         connection.of_request(),
         study_uid=body.study_instance_uid,
         node=body.node,
         statuses=body.statuses,
         ids=body.ids,
+        by=by_actor(actor_of(request), address_of(request)),
     )
     return {"queued": queued}
 
@@ -51,4 +68,50 @@ def retry_deliveries(request: HttpRequest, body: RetryIn) -> dict[str, int]:
 )
 def get_receipt(request: HttpRequest, uid: Path[Uid]) -> Receipt:
     """What was delivered where, when, and that the bytes are the same."""
+    see.study(actor_of(request), "deliveries.view", uid)
     return receipt(connection.of_request(), uid)
+
+
+@router.get("/destinations", auth=may("deliveries.view"), response=OutlookList, summary="See how the destinations are")
+def list_destinations(request: HttpRequest) -> dict[str, Any]:
+    """What waits for each, how old it is, how fast it goes, when it will be through, and the circuit breaker."""
+    return {"items": outlook(connection.of_request()), "next": None}
+
+
+@router.post("/deliveries/hold", auth=may("deliveries.hold"), response=SteerOut, summary="Hold a study back")
+def hold_study(request: HttpRequest, body: SteerIn) -> Steered:
+    """Nothing more of it is sent before it is released."""
+    return _steer(request, "hold", body)
+
+
+@router.post("/deliveries/release", auth=may("deliveries.hold"), response=SteerOut, summary="Release a study")
+def release_study(request: HttpRequest, body: SteerIn) -> Steered:
+    """Let go what was held."""
+    return _steer(request, "release", body)
+
+
+@router.post("/deliveries/recall", auth=may("deliveries.hold"), response=SteerOut, summary="Recall a study")
+def recall_study(request: HttpRequest, body: SteerIn) -> Steered:
+    """Take back what was not sent yet. What a destination has confirmed stays there."""
+    return _steer(request, "recall", body)
+
+
+@router.post("/deliveries/resend", auth=may("deliveries.hold"), response=SteerOut, summary="Send a study again")
+def resend_study(request: HttpRequest, body: SteerIn) -> Steered:
+    """Everything of it that was ordered goes once more, also what was confirmed; the old proof stays."""
+    return _steer(request, "resend", body)
+
+
+def _steer(request: HttpRequest, act: Act, body: SteerIn) -> Steered:
+    _check(request, "deliveries.hold", body.study_instance_uid, body.node)
+    return steer(
+        connection.of_request(), act, body.study_instance_uid, by=by_actor(actor_of(request), address_of(request)),
+        reason=body.reason, node=body.node, priority=body.priority,
+    )  # fmt: skip
+
+
+def _check(request: HttpRequest, action: str, study_uid: str | None, node: str | None) -> None:
+    actor = actor_of(request)
+    check_node(actor, node)
+    if study_uid is not None:
+        see.study(actor, action, study_uid)

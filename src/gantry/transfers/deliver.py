@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psycopg
 
 from gantry import config, database
+from gantry.nodes.calendar import parse_calendar
+from gantry.nodes.echo import EchoResult
+from gantry.nodes.errors import NodeError
 from gantry.nodes.items import Outcome, SendItem, SendOutcome, SendResult
+from gantry.nodes.kinds import FOLDER, is_alive
+from gantry.nodes.meter import Meter
+from gantry.nodes.parallel import Parallel
 from gantry.nodes.pool import AssociationPool, shared_pool
-from gantry.nodes.send import send
+from gantry.nodes.send import Manner, send
+from gantry.storage import is_away
 from gantry.transfers.errors import LedgerLost
-from gantry.transfers.ledger import LEASE_SECONDS, MOVE_CHUNK, GivenBack, Ledger, NodeRow, Patience
-from gantry.transfers.order import defer_later
-from gantry.transfers.owner import process_owner
+from gantry.transfers.ledger import LEASE_SECONDS, MOVE_CHUNK, Claimed, GivenBack, Ledger, NodeRow, Patience
+from gantry.transfers.order import URGENT, defer_later
+from gantry.transfers.owner import home_id, process_owner
 from gantry.transfers.results import ResultWriter
 
 _log = logging.getLogger(__name__)
@@ -27,6 +36,10 @@ _log = logging.getLogger(__name__)
 OUTAGE_SECONDS = 60.0
 #: When another run of the node is at work, we look again after so many seconds, in case it was just ending.
 BUSY_SECONDS = 2.0
+#: How often the speed of a node is noted, and how short a run says nothing about it, seconds.
+RATE_SECONDS, LEAST_RATE_SECONDS = 5.0, 0.05
+#: How long a delivery waits for a volume that is not mounted before it is looked for again.
+AWAY_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -68,7 +81,7 @@ def deliver(node_id: int, stop: threading.Event, place: Delivering | None = None
         try:
             with closing(database.connect(application="gantry-deliver", autocommit=True)) as connection:
                 deadline = None
-                _run_on(Ledger(connection, place.owner), node_id, stop, place, run)
+                _run_on(Ledger(connection, place.owner, home_id(place.home)), node_id, stop, place, run)
             return run
         except psycopg.OperationalError as error:
             deadline = deadline or time.monotonic() + place.outage_seconds
@@ -82,8 +95,8 @@ def _run_on(ledger: Ledger, node_id: int, stop: threading.Event, place: Deliveri
         defer_later(ledger.connection, node_id, seconds=BUSY_SECONDS)
         return
     while (node := ledger.node(node_id)) is not None and node.enabled and not stop.is_set():
-        if node.paused_until is None:
-            _send_due(ledger, node, stop, place, run)
+        if node.paused_until is None and _answers(ledger, node, place, run) and not _send_due(ledger, node, stop, place, run):
+            return
         due = ledger.next_due(node_id)
         run.next_at = due.at if due else None
         if due is None:
@@ -95,49 +108,170 @@ def _run_on(ledger: Ledger, node_id: int, stop: threading.Event, place: Deliveri
         stop.wait(0.02)
 
 
-def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Delivering, run: DeliveryRun) -> None:
-    """Send until nothing is due or the node fails; results and the node's state are in the database after it."""
+def _answers(ledger: Ledger, node: NodeRow, place: Delivering, run: DeliveryRun) -> bool:
+    """Half-open: a node that could not be reached is asked for a sign of life before real data go out."""
+    if node.breaker == "closed":
+        return True
+    ledger.node_half_open(node.id)
+    try:
+        sign = is_alive(node.target(place.our_aet, place.home))
+    except NodeError as error:
+        sign = EchoResult(False, 0.0, None, str(error))
+    if sign.ok:
+        ledger.node_succeeded(node.id)
+        return True
+    run.failure = f"{sign.explanation} ({sign.remedy})" if sign.remedy else sign.explanation
+    delay = place.patience.draw(node.failure_count + 1)
+    _log.warning("node %s still does not answer: %s; next try in %.0f s", node.name, run.failure, delay)
+    ledger.node_failed(node.id, run.failure, delay)
+    return False
+
+
+def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Delivering, run: DeliveryRun) -> bool:
+    """Send until nothing is due or the node fails; results and the node's state are in the database after it. False:
+    the calendar of the node is closed, and what is left waits for it."""
+    try:
+        target = node.target(place.our_aet, place.home)
+        calendar = parse_calendar(node.bandwidth)
+    except NodeError as error:
+        # Somebody wrote into its row what cannot be meant: nothing may be sent on a guess.
+        run.failure = str(error)
+        ledger.node_failed(node.id, run.failure, place.patience.cap)
+        return True
     writer = ResultWriter(node, place.owner, place.patience)
-    broken: list[psycopg.Error] = []
-    moving = _Moving()
-
-    def claim(limit: int) -> list[SendItem]:
-        moving.wait(stop)
-        try:
-            claimed = ledger.claim(node.id, limit, place.home)
-        except psycopg.OperationalError as error:
-            # Those in flight are finished and their results kept; the caller connects again.
-            broken.append(error)
-            return []
-        writer.hold({key: attempts for key, (_, attempts) in claimed.items()})
-        items = [item for item, _ in claimed.values()]
-        moving.claimed(items)
-        return items
-
-    def note(result: SendResult) -> None:
-        moving.ended(result.item)
-        writer.add(result)
-
+    meter = Meter(node.id, calendar, ZoneInfo(config.current().time_zone)) if node.bandwidth else None
+    source = _Source(ledger, node, stop, place, writer, meter)
+    parallel = Parallel(node.max_associations, node.parallel)
     outcome = SendOutcome()
     try:
         outcome = send(
-            node.target(place.our_aet, place.home), claim, note,
-            associations=node.max_associations, stop=stop, pool=place.pool,
+            target, source.claim, source.note,
+            associations=node.max_associations, stop=stop, pool=place.pool, manner=Manner(node.transcode, meter),
+            parallel=parallel,
         )  # fmt: skip
         delay = _note_failure(node, outcome, place)
         if outcome.untried:
             writer.add(GivenBack([item.key for item in outcome.untried], outcome.failure, delay))
     finally:
         writer.close(wait_seconds=place.outage_seconds)
+        if meter is not None:
+            meter.close()
     _add(run, outcome)
-    if broken:
-        raise broken[0]
+    if source.broken:
+        raise source.broken[0]
     answered = outcome.counts[Outcome.CONFIRMED] + outcome.counts[Outcome.REFUSED]
     if answered:
         ledger.node_succeeded(node.id)
+    source.note_rate(outcome.parallel)
     if outcome.failure:
         _log.warning("node %s: %s; next try in %.0f s", node.name, outcome.failure, delay)
         ledger.node_failed(node.id, outcome.failure, delay)
+    return _wait_for_calendar(ledger, node, meter, run)
+
+
+def _wait_for_calendar(ledger: Ledger, node: NodeRow, meter: Meter | None, run: DeliveryRun) -> bool:
+    """False when the calendar is closed: the next run is at its opening (what is urgent has its own)."""
+    if meter is None or meter.rate() > 0:
+        return True
+    opens = meter.opens_at()
+    if opens is not None and ledger.next_due(node.id) is not None:
+        run.next_at = opens
+        defer_later(ledger.connection, node.id, at=opens)
+    return False
+
+
+class _Source:
+    """Claims what is due while `send` asks for more, and takes its results."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        node: NodeRow,
+        stop: threading.Event,
+        place: Delivering,
+        writer: ResultWriter,
+        meter: Meter | None,
+    ) -> None:
+        self.broken: list[psycopg.Error] = []
+        self._ledger = ledger
+        self._node = node
+        self._stop = stop
+        self._place = place
+        self._writer = writer
+        self._meter = meter
+        self._moving = _Moving()
+        self._lock = threading.Lock()
+        self._confirmed = 0
+        self._began = time.monotonic()
+        self._parallel = node.parallel or 1
+
+    def claim(self, limit: int) -> list[SendItem]:
+        """Up to `limit` items whose files are here."""
+        self._moving.wait(self._stop)
+        least = URGENT if self._meter is not None and self._meter.rate() == 0 else 0
+        try:
+            while True:
+                claimed = self._ledger.claim(
+                    self._node.id, limit, self._place.home, least=least, values=self._node.kind == FOLDER
+                )
+                # Being sent just now: their leases ran out under us, because the clock was set forward.
+                held = self._writer.held(claimed)
+                claimed = {key: one for key, one in claimed.items() if key not in held}
+                self._writer.hold({key: one.attempts for key, one in claimed.items()})
+                items = self._here(claimed)
+                if items or not claimed or self._stop.is_set():
+                    break
+            if time.monotonic() - self._began > RATE_SECONDS:
+                self.note_rate(self._parallel)
+        except psycopg.OperationalError as error:
+            # Those in flight are finished and their results kept; the caller connects again.
+            self.broken.append(error)
+            return []
+        self._moving.claimed(items)
+        return items
+
+    def _here(self, claimed: dict[int, Claimed]) -> list[SendItem]:
+        """Without those whose files lie on a volume that is not mounted, or in another home."""
+        items: list[SendItem] = []
+        elsewhere: dict[tuple[str, ...], list[int]] = {}
+        others: list[str] | None = None
+        for key, one in claimed.items():
+            if os.path.lexists(one.item.path):
+                items.append(one.item)
+            elif is_away(self._place.home, one.file_path):
+                text = "its volume is not mounted; it is sent when it is"
+                self._writer.add(GivenBack([key], text, AWAY_SECONDS))
+            else:
+                others = self._ledger.other_homes() if others is None else others
+                asked = (self._ledger.home, *(home for home in one.homes if home != self._ledger.home))
+                next_home = next((home for home in others if home not in asked), None)
+                if next_home is None:
+                    items.append(one.item)  # lost: it will be told so
+                else:
+                    elsewhere.setdefault((next_home, *asked), []).append(key)
+        for homes, keys in elsewhere.items():
+            self._ledger.pass_away(keys, homes)
+            self._writer.forget(keys)
+        return items
+
+    def note(self, result: SendResult) -> None:
+        """From the sending threads."""
+        self._moving.ended(result.item)
+        if result.outcome is Outcome.CONFIRMED:
+            with self._lock:
+                self._confirmed += result.item.dataset_bytes
+        self._writer.add(result)
+
+    def note_rate(self, parallel: int) -> None:
+        """Tell how fast it went since the last time, if that was long enough to tell anything."""
+        now = time.monotonic()
+        with self._lock:
+            took, done = now - self._began, self._confirmed
+            if not done or took < LEAST_RATE_SECONDS:
+                return
+            self._began, self._confirmed = now, 0
+        self._parallel = parallel
+        self._ledger.note_rate(self._node.id, done / took, parallel)
 
 
 class _Moving:

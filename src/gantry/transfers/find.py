@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 
 import psycopg
 from psycopg.rows import class_row
 
 from gantry import database
+from gantry.accounts.visible import Visible
 from gantry.transfers.errors import BadFilter
 
-STATUSES = ("waiting", "sent", "confirmed", "failed", "dead", "cancelled")
+STATUSES = ("waiting", "sent", "confirmed", "failed", "dead", "cancelled", "held", "away")
 PAGE_LIMIT = 1000
 
 
@@ -35,6 +37,11 @@ class DeliveryRow:
     created_at: datetime
     sent_at: datetime | None
     confirmed_at: datetime | None
+    priority: int
+    hold_reason: str
+    changed: str
+    verified_at: datetime | None
+    verified_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,11 @@ def find(
     *,
     after: int | None = None,
     limit: int = 100,
+    seen: Visible | None = None,
 ) -> Page:
-    """A page of the ledger. Raises BadFilter for an unknown status or a limit outside 1 to 1000."""
+    """A page of the ledger; `seen`: of the studies that somebody may see.
+
+    Raises BadFilter for an unknown status or a limit outside 1 to 1000."""
     wanted = wanted or LedgerFilter()
     if wanted.status is not None and wanted.status not in STATUSES:
         raise BadFilter(f"{wanted.status[:40]!r} is no status: use one of {', '.join(STATUSES)}")
@@ -71,8 +81,9 @@ def find(
         raise BadFilter(f"the limit is {limit}; it must be between 1 and {PAGE_LIMIT}")
     with connection.cursor(row_factory=class_row(DeliveryRow)) as cursor:
         rows = cursor.execute(
-            database.statements("gantry.transfers")["find"],
+            _statement(seen),
             {
+                **(seen.params if seen is not None else {}),
                 "after": after,
                 "limit": limit + 1,
                 "study_uid": wanted.study_uid,
@@ -84,6 +95,11 @@ def find(
         ).fetchall()
     items = rows[:limit]
     return Page(items, items[-1].id if len(rows) > limit else None)
+
+
+def _statement(seen: Visible | None) -> LiteralString:
+    condition: LiteralString = seen.condition("d.study_id") if seen is not None else "TRUE"
+    return database.statements("gantry.transfers")["find"].replace("{seen}", condition)
 
 
 @dataclass(frozen=True, slots=True)

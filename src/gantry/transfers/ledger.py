@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +13,13 @@ import psycopg
 from psycopg.rows import class_row
 
 from gantry import database
-from gantry.nodes.address import DimseAddress
-from gantry.nodes.items import Outcome, Security, SendItem, SendResult, SendTarget
-from gantry.nodes.passcodes import passcode_of
+from gantry.nodes.items import AnyTarget, Outcome, SendItem, SendResult, Transcode
+from gantry.nodes.kinds import FOLDER, WEB, target_from
 from gantry.nodes.profile import NodeProfile
 from gantry.transfers import backoff
 
 #: How long rows are ours before a run that died loses them, seconds; a living run renews four times as often.
-LEASE_SECONDS = 120.0
+LEASE_SECONDS = 30.0
 #: Instances of a C-MOVE that are taken up at once; what is taken up can no longer be cancelled.
 MOVE_CHUNK = 32
 _ERROR_LIMIT = 1000
@@ -32,6 +31,7 @@ class NodeRow:
 
     id: int
     name: str
+    kind: str
     aet: str
     host: str
     port: int
@@ -50,26 +50,49 @@ class NodeRow:
     tls_key: str
     user_name: str
     profile: dict[str, Any] | None
+    url: str
+    path_template: str
+    transcode: Transcode
+    bandwidth: str
+    reconcile: str
+    http_auth: str
+    breaker: str
+    parallel: int | None
 
-    def target(self, our_aet: str, home: Path) -> SendTarget:
+    def target(self, our_aet: str, home: Path) -> AnyTarget:
         """Where and how to send; the passcode of its user is read from the home."""
-        security = Security(
-            tls=self.tls,
-            authorities=self.tls_authorities,
-            fingerprint=self.tls_fingerprint,
-            certificate=self.tls_certificate,
-            key=self.tls_key,
-            user=self.user_name,
-            passcode=passcode_of(home, self.id) if self.user_name else "",
-        )
-        return SendTarget(
-            DimseAddress(self.aet, self.host, self.port),
-            self.calling_aet or our_aet,
-            connect_seconds=self.connect_seconds,
-            response_seconds=self.response_seconds,
-            security=security,
-            quirks=frozenset(NodeProfile.from_dict(self.profile).quirks) if self.profile else frozenset(),
-        )
+        return target_from(self, our_aet, home)
+
+    @property
+    def verified_by(self) -> str:
+        """How we find out whether it has what it confirmed: commitment, query, or empty for not at all."""
+        return way_of(self.reconcile, self.kind, self.profile)
+
+
+def way_of(reconcile: str, kind: str, profile: Mapping[str, Any] | None) -> str:
+    """From the setting of a node, its kind and its profile."""
+    if reconcile == "off" or kind == FOLDER:
+        return ""
+    if kind == WEB:
+        return "query" if reconcile in {"find", "auto"} else ""
+    if reconcile in {"find", "commit"}:
+        return "query" if reconcile == "find" else "commitment"
+    known = NodeProfile.from_dict(profile) if profile else NodeProfile()
+    if "storage commitment" in known.services:
+        return "commitment"
+    asks = any(service.startswith("find") for service in known.services)
+    return "query" if asks and "no-image-level" not in known.quirks else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One row that is ours for now: what to send, attempts including this one, where its file lies in the home, and the
+    homes that were asked for it (ours first when another one sent it to us)."""
+
+    item: SendItem
+    attempts: int
+    file_path: str
+    homes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +127,18 @@ class Due:
 class Ledger:
     """Statements of one run on one connection. `owner` marks the rows it holds."""
 
-    def __init__(self, connection: psycopg.Connection, owner: str) -> None:
+    def __init__(self, connection: psycopg.Connection, owner: str, home: str = "") -> None:
         self.connection = connection
         self.owner = owner
+        self.home = home
         self._queries = database.statements("gantry.transfers")
 
     def _run(self, name: str, /, **arguments: Any) -> psycopg.Cursor[Any]:
         return self.connection.execute(self._queries[name], arguments)
 
     def try_lock(self, node_id: int) -> bool:
-        """Be the only run of this node, until the connection ends."""
-        row = self._run("try_lock", node_id=node_id).fetchone()
+        """Be the only run of this node in this home, until the connection ends."""
+        row = self._run("try_lock", node_id=node_id, home=self.home).fetchone()
         return bool(row and row[0])
 
     def node(self, node_id: int) -> NodeRow | None:
@@ -122,40 +146,39 @@ class Ledger:
         with self.connection.cursor(row_factory=class_row(NodeRow)) as cursor:
             return cursor.execute(self._queries["node"], {"node_id": node_id}).fetchone()
 
-    def claim(self, node_id: int, limit: int, home: Path) -> dict[int, tuple[SendItem, int]]:
-        """Take up to `limit` due rows: delivery id -> (what to send, attempts including this one)."""
+    def claim(self, node_id: int, limit: int, home: Path, *, least: int = 0, values: bool = False) -> dict[int, Claimed]:
+        """Take up to `limit` due rows, by delivery id: those of the highest priority, and none below `least`. With
+        `values` each item knows its indexed keywords."""
         with self.connection.transaction():
             rows = self._run(
                 "claim", node_id=node_id, limit=limit, move_limit=min(limit, MOVE_CHUNK), owner=self.owner,
-                lease_seconds=LEASE_SECONDS,
+                lease_seconds=LEASE_SECONDS, least=least, values=values, home=self.home,
             ).fetchall()  # fmt: skip
-        return {
-            key: (
-                SendItem(
-                    key,
-                    f"{home}/{path}",
-                    offset,
-                    size,
-                    bytes(digest),
-                    sop_class,
-                    instance,
-                    syntax,
-                    (aet, message_id) if message_id is not None else None,
-                ),
-                attempts,
-            )
-            for key, attempts, path, offset, size, digest, sop_class, instance, syntax, aet, message_id in rows
-        }
+        return {row[0]: _claimed(row, home) for row in rows}
+
+    def pass_away(self, ids: Sequence[int], homes: Sequence[str]) -> None:
+        """The files of these rows are not here: the first of `homes` is to look; the others were asked."""
+        self._run("pass_away", ids=list(ids), homes=" ".join(homes), owner=self.owner)
+
+    def other_homes(self) -> list[str]:
+        """Homes whose workers deliver from this database too."""
+        return [str(row[0]) for row in self._run("other_homes", home=self.home)]
 
     def renew(self, ids: Sequence[int]) -> None:
         """Keep rows ours for another lease."""
         self._run("renew", ids=list(ids), owner=self.owner, lease_seconds=LEASE_SECONDS)
 
-    def confirm(self, results: Sequence[SendResult]) -> None:
-        """Write what the peer confirmed."""
-        if results:
-            self._run(
+    def confirm(self, results: Sequence[SendResult], verify_seconds: float | None = None) -> set[int]:
+        """Write what the peer confirmed; gives the studies. After `verify_seconds` it is looked whether it is there."""
+        if not results:
+            return set()
+        return {
+            row[0]
+            for row in self._run(
                 "confirm",
+                verify_seconds=verify_seconds,
+                changed=[result.changed for result in results],
+                syntaxes=[result.sent_syntax for result in results],
                 ids=[result.item.key for result in results],
                 dimse_statuses=[result.dimse_status for result in results],
                 errors=[clean(result.explanation) for result in results],
@@ -163,27 +186,48 @@ class Ledger:
                 started=[result.started_at for result in results],
                 ended=[result.ended_at for result in results],
             )
+        }
 
-    def fail(self, results: Sequence[SendResult], delays: Sequence[float], max_attempts: int) -> None:
-        """Write what failed; what is damaged, or was tried `max_attempts` times, is dead."""
-        if results:
-            self._run(
+    def done(self, node_id: int, study_ids: set[int]) -> list[int]:
+        """Of these studies those of which nothing is left to be sent to the node."""
+        if not study_ids:
+            return []
+        return [row[0] for row in self._run("studies_done", node_id=node_id, study_ids=sorted(study_ids))]
+
+    def fail(self, results: Sequence[SendResult], delays: Sequence[float], max_attempts: int) -> int:
+        """Write what failed; what is damaged, refused for good, or was tried `max_attempts` times, is dead. Gives the
+        number of the dead."""
+        if not results:
+            return 0
+        return sum(
+            bool(row[0])
+            for row in self._run(
                 "fail",
                 ids=[result.item.key for result in results],
                 dimse_statuses=[result.dimse_status for result in results],
                 errors=[clean(result.explanation) for result in results],
                 digests=[result.sha256 if result.outcome is not Outcome.DAMAGED else None for result in results],
                 started=[result.started_at for result in results],
-                dead=[result.outcome is Outcome.DAMAGED for result in results],
+                dead=[result.permanent or result.outcome is Outcome.DAMAGED for result in results],
                 delays=list(delays),
                 max_attempts=max_attempts,
                 owner=self.owner,
             )
+        )
 
     def give_back(self, given: GivenBack) -> None:
         """Write that rows were not tried."""
         if given.ids:
             self._run("give_back", ids=given.ids, error=clean(given.error), delay=given.delay, owner=self.owner)
+
+    def node_half_open(self, node_id: int) -> None:
+        """The pause is over: one sign of life is asked for before anything is sent."""
+        self._run("node_half_open", node_id=node_id)
+
+    def note_rate(self, node_id: int, rate: float, parallel: int) -> None:
+        """Bytes per second that were seen, and the associations that served best."""
+        values = {"node_id": node_id, "rate": rate, "parallel": parallel}
+        self.connection.execute(database.statements("gantry.nodes", "links.sql")["note_rate"], values)
 
     def node_succeeded(self, node_id: int) -> None:
         """The node answered."""
@@ -196,8 +240,17 @@ class Ledger:
 
     def next_due(self, node_id: int) -> Due | None:
         """When the next row of the node may be sent; None when none is open."""
-        row = self._run("next_due", node_id=node_id).fetchone()
+        row = self._run("next_due", node_id=node_id, home=self.home).fetchone()
         return Due(*row) if row else None
+
+
+def _claimed(row: tuple[Any, ...], home: Path) -> Claimed:
+    key, attempts, path, offset, size, digest, sop_class, instance, syntax, aet, message_id, priority, edits, homes, values = row
+    item = SendItem(
+        key, f"{home}/{path}", offset, size, bytes(digest), sop_class, instance, syntax,
+        (aet, message_id) if message_id is not None else None, priority, edits or "", values,
+    )  # fmt: skip
+    return Claimed(item, attempts, path, tuple(homes.split()))
 
 
 def clean(text: str) -> str:

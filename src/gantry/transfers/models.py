@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from gantry.catalogue.models import Study, Version
@@ -17,6 +18,10 @@ class Delivery(models.Model):
 
     `origin` "move": somebody waits at a C-MOVE for it, so it goes before the others, is tried once and then
     dead, or `cancelled` when the asker no longer wants it. Rules and people order a version to a node once.
+
+    `held`: a person or a rule holds it back. `cancelled` without a C-MOVE: a person recalled it, or it was passed
+    on to the next node of its failover list (`passed_to`). `away`: its bytes lie in another home (`home`), whose
+    worker turns it into waiting. What reconciliation finds missing goes from confirmed back to waiting (`resends`).
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -41,6 +46,21 @@ class Delivery(models.Model):
     confirmed_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField()
 
+    priority = models.IntegerField(default=0, db_default=0, help_text="Higher goes first; 100 and more is urgent")
+    hold_reason = models.TextField(default="", db_default="", help_text="Why a person held, recalled or ordered it again")
+    decision_id = models.BigIntegerField(null=True, help_text="The routing decision that ordered it")
+    failover = ArrayField(models.BigIntegerField(), null=True, help_text="Nodes that are tried when this one is dead")
+    passed_to = models.BigIntegerField(null=True, help_text="The delivery that took over")
+    edits = models.JSONField(null=True, help_text="Tag edits that are applied to what is sent")
+    changed = models.TextField(default="", db_default="", help_text="What was sent differs: edited, transcoded; empty: verbatim")
+    sent_syntax = models.TextField(default="", db_default="", help_text="Transfer syntax of what was sent; empty: as stored")
+    home = models.TextField(default="", db_default="", help_text="Id of the home that has the bytes; empty: not asked yet")
+    resends = models.IntegerField(default=0, db_default=0, help_text="Sent again because it was not found at the node")
+    verify_at = models.DateTimeField(null=True, help_text="When to look whether the node still has it")
+    verified_at = models.DateTimeField(null=True)
+    verified_by = models.TextField(default="", db_default="", help_text="commitment, query or file")
+    verify_error = models.TextField(default="", db_default="", help_text="Why it could not be verified")
+
     class Meta:
         # Each row is written three times, so each index costs three: those of the foreign keys are among these.
         verbose_name_plural = "deliveries"
@@ -57,4 +77,28 @@ class Delivery(models.Model):
             models.Index(fields=["node", "id"], name="delivery_node"),
             models.Index(fields=["study", "status"], name="delivery_study"),
             models.Index(fields=["move_id"], condition=models.Q(move_id__isnull=False), name="delivery_move"),
+            models.Index(
+                fields=["node", "-priority", "next_attempt_at"],
+                condition=models.Q(status__in=["waiting", "failed", "sent"], priority__gt=0),
+                name="delivery_urgent",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(status__in=["waiting", "failed", "dead"], failover__isnull=False, passed_to__isnull=True),
+                name="delivery_failover",
+            ),
+            models.Index(fields=["home", "node"], condition=models.Q(status="away"), name="delivery_away"),
+            models.Index(fields=["node", "verify_at"], condition=models.Q(verify_at__isnull=False), name="delivery_verify"),
         ]
+
+
+class WorkerHome(models.Model):
+    """A home whose workers deliver from this database. The bytes of a delivery lie in one of them."""
+
+    id = models.TextField(primary_key=True)
+    host = models.TextField(default="", db_default="")
+    first_seen_at = models.DateTimeField()
+    seen_at = models.DateTimeField(help_text="A worker of it gave a sign of life")
+
+    def __str__(self) -> str:
+        return self.id

@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
 from gantry import database
 
 _PACKAGE = "gantry.transfers"
+#: From here on a delivery is urgent: it does not wait for a bandwidth limit.
+URGENT = 100
+HIGHEST = 1000
 
 
-def order(connection: psycopg.Connection, version_ids: Sequence[int], node_ids: Sequence[int], rule_name: str = "") -> int:
+def order(  # noqa: PLR0913  the rest is keyword only
+    connection: psycopg.Connection,
+    version_ids: Sequence[int],
+    node_ids: Sequence[int],
+    rule_name: str = "",
+    *,
+    priority: int = 0,
+    held: bool = False,
+    decision_id: int | None = None,
+    failover: Sequence[int] = (),
+    edits: list[Any] | None = None,
+) -> int:
     """Order each version to each node once; gives the number of new ledger rows.
 
     What was ordered before, by whatever rule, is left as it is: ordering again is safe. One queue job per node that got
     rows is ordered on the same connection, so rows and job commit or vanish together.
+
+    `priority`: higher goes first, 0 is the lowest, URGENT and more does not wait for a bandwidth limit. `held`: nothing
+    is sent before a person releases it. `decision_id`: the routing decision behind it. `failover`: nodes that are
+    tried, one after the other, when a node is dead or cannot be reached for long. `edits`: declared tag edits
+    (`gantry.dataset.edit`) that are applied to what is sent; the stored bytes stay.
     """
     if not version_ids or not node_ids:
         return 0
     rows = connection.execute(
         database.statements(_PACKAGE)["order"],
-        {"version_ids": list(version_ids), "node_ids": list(node_ids), "rule_name": rule_name},
+        {
+            "version_ids": list(version_ids),
+            "node_ids": list(node_ids),
+            "rule_name": rule_name,
+            "priority": min(max(priority, 0), HIGHEST),
+            "status": "held" if held else "waiting",
+            "hold_reason": f"held by the rule {rule_name}" if held else "",
+            "decision_id": decision_id,
+            "failover": list(failover) or None,
+            "edits": None if edits is None else json.dumps(edits),
+        },
     ).fetchall()
-    defer_now(connection, {row[0] for row in rows})
+    if not held:
+        defer_now(connection, {row[0] for row in rows})
     return len(rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 from functools import cache
@@ -15,6 +16,16 @@ def home_prefix(home: Path | None = None) -> str:
     """The part of the name that all processes of one home on one host share."""
     place = f"{socket.gethostname()}\0{(home or config.current().home).absolute()}"
     return hashlib.sha256(place.encode()).hexdigest()[:16] + ":"
+
+
+@cache
+def home_id(home: Path) -> str:
+    """The id of a home, whatever path it has on this host: two workers with one database tell by it whose files a row
+    needs."""
+    try:
+        return str(json.loads((home / "home.json").read_text(encoding="utf-8"))["id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return home_prefix(home).rstrip(":")  # no home yet: a name for its place
 
 
 def process_owner(home: Path | None = None) -> str:

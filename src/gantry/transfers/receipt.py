@@ -13,7 +13,10 @@ from gantry.transfers.errors import StudyMissing
 
 @dataclass(frozen=True, slots=True)
 class InstanceReceipt:
-    """One instance at one destination. Digests are SHA-256 of the data set, hex."""
+    """One instance at one destination. Digests are SHA-256 of the data set, hex.
+
+    `verified_by` says how the destination was asked later whether it has it: commitment or query.
+    """
 
     sop_instance_uid: str
     status: str
@@ -26,16 +29,30 @@ class InstanceReceipt:
     transfer_syntax_uid: str
     sent_at: datetime | None
     confirmed_at: datetime | None
+    changed: str = ""
+    sent_syntax: str = ""
+    rule_name: str = ""
+    decision_id: int | None = None
+    hold_reason: str = ""
+    resends: int = 0
+    verified_at: datetime | None = None
+    verified_by: str = ""
+    verify_error: str = ""
 
     @property
     def identical(self) -> bool:
         """Confirmed by the destination, and the digest of the bytes sent is the digest of the bytes stored."""
         return self.status == "confirmed" and self.sent_sha256 == self.stored_sha256
 
+    @property
+    def as_ordered(self) -> bool:
+        """Confirmed, and identical but for what was declared: `changed` says what (edited, transcoded)."""
+        return self.identical or (self.status == "confirmed" and bool(self.changed) and self.sent_sha256 is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class DestinationReceipt:
-    """All deliveries of a study to one node, in the order they were ordered."""
+    """All deliveries of a study to one node, in the order they were ordered. `aet` of a DICOM peer, else its address."""
 
     node: str
     aet: str
@@ -52,9 +69,14 @@ class DestinationReceipt:
         return sum(instance.status == "confirmed" for instance in self.instances)
 
     @property
+    def verified(self) -> int:
+        """Instances that the destination was later found to have."""
+        return sum(instance.verified_at is not None for instance in self.instances)
+
+    @property
     def complete(self) -> bool:
-        """Everything ordered was confirmed, byte-identical."""
-        return bool(self.instances) and all(instance.identical for instance in self.instances)
+        """Everything ordered was confirmed, byte-identical but for declared changes."""
+        return bool(self.instances) and all(instance.as_ordered for instance in self.instances)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +102,10 @@ def receipt(connection: psycopg.Connection, study_uid: str) -> Receipt:
     study_id, instance_count = study
     found: dict[tuple[str, str], list[InstanceReceipt]] = {}
     for row in connection.execute(queries["receipt_rows"], {"study_id": study_id}):
-        node, aet, uid, status, code, error, attempts, stored, sent, size, syntax, sent_at, confirmed_at = row
-        found.setdefault((node, aet), []).append(
+        node, address, uid, status, code, error, attempts, stored, sent, *rest = row
+        found.setdefault((node, address), []).append(
             InstanceReceipt(
-                uid, status, code, error, attempts, bytes(stored).hex(), bytes(sent).hex() if sent is not None else None,
-                size, syntax, sent_at, confirmed_at,
+                uid, status, code, error, attempts, bytes(stored).hex(), bytes(sent).hex() if sent is not None else None, *rest
             )
         )  # fmt: skip
     destinations = tuple(DestinationReceipt(node, aet, tuple(rows)) for (node, aet), rows in found.items())

@@ -12,6 +12,8 @@ from contextlib import closing
 import psycopg
 
 from gantry import database, metrics
+from gantry.facts.kinds import Delivered, DeliveryFailed, Fact
+from gantry.facts.publish import publish
 from gantry.nodes.items import Outcome, SendResult
 from gantry.transfers.errors import LedgerLost
 from gantry.transfers.ledger import LEASE_SECONDS, GivenBack, Ledger, NodeRow, Patience
@@ -19,6 +21,8 @@ from gantry.transfers.ledger import LEASE_SECONDS, GivenBack, Ledger, NodeRow, P
 _log = logging.getLogger(__name__)
 FLUSH_SECONDS = 0.1
 FLUSH_ROWS = 200
+#: A node is asked for what it confirmed after so many seconds, four times as long after each time it did not have it.
+VERIFY_SECONDS = 20.0
 _RECONNECT_SECONDS = 0.5
 
 
@@ -46,6 +50,17 @@ class ResultWriter:
         """Rows were claimed: id -> attempts. Their leases are renewed until a result comes."""
         with self._changed:
             self._attempts.update(attempts)
+
+    def held(self, ids: Iterable[int]) -> set[int]:
+        """Those of these rows whose result is still to come."""
+        with self._changed:
+            return {key for key in ids if key in self._attempts}
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """These rows are no longer ours."""
+        with self._changed:
+            for key in ids:
+                self._attempts.pop(key, None)
 
     def add(self, entry: SendResult | GivenBack) -> None:
         """Have a result written soon."""
@@ -106,8 +121,12 @@ class ResultWriter:
         failed = [result for result in results if result.outcome is not Outcome.CONFIRMED]
         delays = [self._patience.draw(self._attempts.get(result.item.key, 1)) for result in failed]
         with ledger.connection.transaction():
-            ledger.confirm(confirmed)
-            ledger.fail(failed, delays, self._node.max_attempts)
+            studies = ledger.confirm(confirmed, VERIFY_SECONDS if self._node.verified_by else None)
+            dead = ledger.fail(failed, delays, self._node.max_attempts)
+            facts: list[Fact] = [Delivered(study_id, self._node.id) for study_id in ledger.done(self._node.id, studies)]
+            if dead:
+                facts.append(DeliveryFailed(self._node.id))
+            publish(ledger.connection, *facts)
             for entry in batch:
                 if isinstance(entry, GivenBack):
                     ledger.give_back(entry)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import psycopg
 
 from gantry import database
+from gantry.audit.record import By, record
 from gantry.transfers.errors import BadFilter
 from gantry.transfers.order import defer_now
 
@@ -20,6 +21,7 @@ def retry(
     node: str | None = None,
     statuses: Sequence[str] = RETRYABLE,
     ids: Sequence[int] | None = None,
+    by: By | None = None,
 ) -> int:
     """Put dead and failed deliveries back to waiting, due now, with their attempts forgiven; gives their number.
 
@@ -44,4 +46,9 @@ def retry(
         if nodes:
             connection.execute(queries["clear_pause"], {"node_ids": sorted(nodes)})
             defer_now(connection, nodes)
+        if by is not None:
+            record(
+                connection, "delivery.retry", by, kind="study" if study_uid else "node", key=study_uid or node or "",
+                study_uid=study_uid or "", after={"deliveries": len(rows), "node": node},
+            )  # fmt: skip
     return len(rows)

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
-from gantry.accounts.page import Page, PageQuery, RowId, Text
+from gantry.accounts.page import Page, PageQuery, RowId, Text, Uid
 
-Status = Literal["waiting", "sent", "confirmed", "failed", "dead", "cancelled"]
+Status = Literal["waiting", "sent", "confirmed", "failed", "dead", "cancelled", "held", "away"]
 
 
 class DeliveryQuery(PageQuery):
@@ -20,7 +20,7 @@ class DeliveryQuery(PageQuery):
     sop_instance_uid: Text = ""
     node: Text = Field(default="", description="Name of the destination", examples=["archive"])
     rule_name: Text = ""
-    status: Literal["", "waiting", "sent", "confirmed", "failed", "dead", "cancelled"] = Field(
+    status: Literal["", "waiting", "sent", "confirmed", "failed", "dead", "cancelled", "held", "away"] = Field(
         default="", description="Empty: all"
     )
 
@@ -44,6 +44,11 @@ class DeliveryOut(Schema):
     created_at: datetime
     sent_at: datetime | None
     confirmed_at: datetime | None
+    priority: int
+    hold_reason: str = Field(description="Why it was held, recalled or sent again")
+    changed: str = Field(description="What was sent differs: edited, transcoded; empty: verbatim")
+    verified_at: datetime | None = Field(description="When the destination was found to have it")
+    verified_by: str
 
 
 class DeliveryPage(Page[DeliveryOut]):
@@ -82,6 +87,15 @@ class InstanceReceiptOut(Schema):
     transfer_syntax_uid: str
     sent_at: datetime | None
     confirmed_at: datetime | None
+    changed: str = Field(description="What was sent differs: edited, transcoded; empty: verbatim")
+    sent_syntax: str = Field(description="Transfer syntax of what was sent; empty: as stored")
+    rule_name: str
+    decision_id: int | None = Field(description="The decision behind it")
+    hold_reason: str
+    resends: int = Field(description="Sent again because it was not found at the destination")
+    verified_at: datetime | None
+    verified_by: str = Field(description="commitment or query; empty: not verified", examples=["query"])
+    verify_error: str
 
 
 class DestinationReceiptOut(Schema):
@@ -91,6 +105,7 @@ class DestinationReceiptOut(Schema):
     aet: str
     ordered: int
     confirmed: int
+    verified: int = Field(description="Instances that the destination was later found to have")
     complete: bool
     instances: list[InstanceReceiptOut]
 
@@ -102,3 +117,54 @@ class ReceiptOut(Schema):
     instances: int = Field(description="Current instances of the study")
     complete: bool = Field(description="Everything ordered was confirmed, byte-identical")
     destinations: list[DestinationReceiptOut]
+
+
+class SteerIn(Schema):
+    """One study, in all queues or in that of one node."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    study_instance_uid: Uid
+    node: Text | None = Field(default=None, description="Name of the destination; null: all", examples=["archive"])
+    reason: Text = Field(default="", description="Stands in the ledger and in the audit; only release needs none")
+    priority: int | None = Field(default=None, ge=0, le=1000, description="100 and more is urgent; null: as it is")
+
+
+class SteerOut(Schema):
+    """What came of it."""
+
+    changed: int = Field(description="Deliveries that were changed")
+    under_way: int = Field(description="Deliveries that are on the wire this moment: they end as they began")
+
+
+class OutlookOut(Schema):
+    """A destination: what waits, how fast it goes, when it will be through."""
+
+    name: str = Field(examples=["archive"])
+    kind: str = Field(examples=["dimse"])
+    enabled: bool
+    breaker: str = Field(description="closed, open or half-open", examples=["closed"])
+    breaker_since: datetime | None
+    retry_at: datetime | None
+    last_error: str
+    last_success_at: datetime | None
+    waiting: int
+    sent: int
+    failed: int
+    held: int
+    away: int = Field(description="Their bytes lie in another home, whose worker will send them")
+    dead: int
+    bytes: int = Field(description="Data set bytes still to be sent")
+    oldest: datetime | None = Field(description="When the oldest open delivery was ordered")
+    rate: float | None = Field(description="Bytes per second lately")
+    limit: float | None = Field(description="Bytes per second that its calendar allows now; null: no limit, 0: closed")
+    parallel: int | None = Field(description="Associations at once that served best")
+    max_associations: int
+    finish_at: datetime | None = Field(description="When it is expected to be through; null: nothing waits, or nobody can tell")
+
+
+class OutlookList(Schema):
+    """All destinations."""
+
+    items: list[OutlookOut]
+    next: str | None = None

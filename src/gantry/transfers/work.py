@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
+from pathlib import Path
 
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
 from gantry import database
 from gantry.nodes.pool import shared_pool
+from gantry.transfers import dispatch
 from gantry.transfers.deliver import deliver as run_deliver
 from gantry.transfers.recover import sweep as run_sweep
 
@@ -38,8 +40,12 @@ class _Stop(threading.Event):
     retry=RetryStrategy(max_attempts=20, exponential_wait=2),
 )
 def deliver(context: JobContext, node_id: int) -> None:
-    """Send what is due to one node. A second run of a node finds the first and steps back."""
-    run_deliver(node_id, _Stop(context))
+    """Send what is due to one node. Where a dispatcher serves the nodes it is only woken, so that no node takes the
+    place of another in the queue. A second run of a node finds the first and steps back."""
+    if (dispatcher := dispatch.here()) is not None:
+        dispatcher.wake(node_id)
+    else:
+        run_deliver(node_id, _Stop(context))
 
 
 @app.periodic(cron="* * * * *")
@@ -50,7 +56,14 @@ def sweep(timestamp: int) -> None:
         run_sweep(connection)
 
 
+def start_deliveries(home: Path) -> None:
+    """Serve the nodes from this process, each in a thread of its own."""
+    dispatch.start(home, _stop)
+
+
 def stop_deliveries() -> None:
     """End running deliveries after the instance each association is at; results are written."""
     _stop.set()
+    if (dispatcher := dispatch.here()) is not None:
+        dispatcher.join()
     shared_pool().close()

@@ -35,3 +35,8 @@ UPDATE nodes_fetch
 SET state = %(state)s, announced = %(announced)s, received = %(received)s, present = %(present)s,
     missing = %(missing)s::jsonb, error = %(error)s, ended_at = now()
 WHERE id = %(id)s
+
+-- name: forget_commitments
+DELETE FROM nodes_commitment WHERE transaction_uid IN (
+    SELECT transaction_uid FROM nodes_commitment
+    WHERE COALESCE(reported_at, requested_at) < now() - make_interval(days => %(days)s) LIMIT %(batch)s)

@@ -2,12 +2,15 @@
 -- Rows of a C-MOVE (origin "move") are tried once: they end as confirmed, dead or cancelled.
 
 -- name: try_lock
-SELECT pg_try_advisory_lock(hashtextextended('gantry-deliver-' || %(node_id)s::bigint, 0))
+-- Each home has a run of its own: only it can read its files.
+SELECT pg_try_advisory_lock(hashtextextended('gantry-deliver-' || %(node_id)s::bigint || '-' || %(home)s::text, 0))
 
 -- name: order
 INSERT INTO transfers_delivery
-    (version_id, node_id, study_id, rule_name, status, attempts, next_attempt_at, error, lease_owner, created_at, updated_at)
-SELECT v.id, n.id, s.study_id, %(rule_name)s, 'waiting', 0, now(), '', '', now(), now()
+    (version_id, node_id, study_id, rule_name, status, attempts, next_attempt_at, error, lease_owner, created_at, updated_at,
+     priority, hold_reason, decision_id, failover, edits)
+SELECT v.id, n.id, s.study_id, %(rule_name)s, %(status)s, 0, now(), '', '', now(), now(),
+       %(priority)s, %(hold_reason)s, %(decision_id)s::bigint, %(failover)s::bigint[], %(edits)s::jsonb
 FROM unnest(%(version_ids)s::bigint[]) AS wanted (id)
 JOIN catalogue_version v ON v.id = wanted.id
 JOIN catalogue_instance i ON i.id = v.instance_id
@@ -33,7 +36,7 @@ JOIN catalogue_series s ON s.id = i.series_id
 ORDER BY wanted.place
 
 -- name: move_progress
-SELECT count(*) FILTER (WHERE status IN ('waiting', 'failed', 'sent')),
+SELECT count(*) FILTER (WHERE status IN ('waiting', 'failed', 'sent', 'away')),
        count(*) FILTER (WHERE status = 'confirmed' AND COALESCE(dimse_status, 0) = 0),
        count(*) FILTER (WHERE status = 'dead'),
        count(*) FILTER (WHERE status = 'confirmed' AND COALESCE(dimse_status, 0) <> 0),
@@ -51,7 +54,7 @@ ORDER BY d.id LIMIT %(limit)s
 -- What is claimed is on its way; it ends by itself.
 UPDATE transfers_delivery
 SET status = 'cancelled', error = %(error)s, updated_at = now()
-WHERE move_id = %(move_id)s AND status IN ('waiting', 'failed')
+WHERE move_id = %(move_id)s AND status IN ('waiting', 'failed', 'away')
 
 -- name: defer_now
 -- One immediate job per node may wait in the queue. It goes before a scheduled one, which has another queueing lock.
@@ -69,20 +72,31 @@ ON CONFLICT (queueing_lock) WHERE status = 'todo'
 DO UPDATE SET scheduled_at = LEAST(job.scheduled_at, EXCLUDED.scheduled_at)
 
 -- name: node
-SELECT id, name, aet, host, port, calling_aet, max_associations, max_attempts, connect_seconds, response_seconds,
+SELECT n.id, name, kind, aet, host, port, calling_aet, max_associations, max_attempts, connect_seconds, response_seconds,
        enabled AND removed_at IS NULL AS enabled, failure_count,
        CASE WHEN retry_at > now() THEN retry_at END AS paused_until,
-       tls, tls_authorities, tls_fingerprint, tls_certificate, tls_key, user_name, profile
-FROM nodes_node WHERE id = %(node_id)s
+       tls, tls_authorities, tls_fingerprint, tls_certificate, tls_key, user_name, profile,
+       url, path_template, transcode, bandwidth, reconcile, http_auth, breaker, l.parallel
+FROM nodes_node n LEFT JOIN nodes_link l ON l.node_id = n.id
+WHERE n.id = %(node_id)s
 
 -- name: claim
 -- `sent` is committed before a byte goes out; the lease is `next_attempt_at`, so a lost run's rows come due by time.
-WITH due AS (
+-- What has a priority goes first; `least` above 0: nothing else goes at all. Rows of another home are not ours.
+WITH urgent AS (
+    SELECT id FROM transfers_delivery
+    WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent') AND priority > 0 AND priority >= %(least)s
+      AND next_attempt_at <= now() AND split_part(home, ' ', 1) IN ('', %(home)s)
+    ORDER BY priority DESC, next_attempt_at, id
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), due AS (
     SELECT id FROM transfers_delivery
     WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent') AND next_attempt_at <= now()
+      AND priority <= 0 AND %(least)s <= 0 AND split_part(home, ' ', 1) IN ('', %(home)s)
     ORDER BY next_attempt_at, id
     -- Those of a C-MOVE come first; they are taken in small portions, so that a cancel has something left to stop.
-    LIMIT CASE WHEN (
+    LIMIT CASE WHEN EXISTS (SELECT 1 FROM urgent) THEN 0 WHEN (
         SELECT first.origin = 'move' FROM transfers_delivery first
         WHERE first.node_id = %(node_id)s AND first.status IN ('waiting', 'failed', 'sent') AND first.next_attempt_at <= now()
         ORDER BY first.next_attempt_at, first.id LIMIT 1
@@ -93,15 +107,54 @@ WITH due AS (
     SET status = 'sent', attempts = d.attempts + 1, sent_at = now(), updated_at = now(), lease_owner = %(owner)s,
         lease_until = now() + make_interval(secs => %(lease_seconds)s),
         next_attempt_at = now() + make_interval(secs => %(lease_seconds)s)
-    FROM due WHERE d.id = due.id
-    RETURNING d.id, d.version_id, d.attempts, d.move_aet, d.move_message_id
+    FROM (SELECT id FROM urgent UNION ALL SELECT id FROM due) taken WHERE d.id = taken.id
+    RETURNING d.id, d.version_id, d.attempts, d.move_aet, d.move_message_id, d.priority, d.edits, d.home
 )
 SELECT c.id, c.attempts, v.file_path, v.dataset_offset, v.dataset_bytes, v.sha256,
-       i.sop_class_uid, i.sop_instance_uid, v.transfer_syntax_uid, c.move_aet, c.move_message_id
+       i.sop_class_uid, i.sop_instance_uid, v.transfer_syntax_uid, c.move_aet, c.move_message_id,
+       c.priority, c.edits::text, c.home,
+       CASE WHEN %(values)s THEN v.header || jsonb_build_object(
+           'StudyInstanceUID', st.study_instance_uid, 'SeriesInstanceUID', se.series_instance_uid,
+           'PatientID', COALESCE(v.header -> 'PatientID', to_jsonb(''::text)), 'CallingAET', v.calling_aet) END
 FROM claimed c
 JOIN catalogue_version v ON v.id = c.version_id
 JOIN catalogue_instance i ON i.id = v.instance_id
-ORDER BY i.sop_class_uid, v.transfer_syntax_uid, c.id
+JOIN catalogue_series se ON se.id = i.series_id
+JOIN catalogue_study st ON st.id = se.study_id
+ORDER BY c.priority DESC, i.sop_class_uid, v.transfer_syntax_uid, c.id
+
+-- name: pass_away
+UPDATE transfers_delivery
+SET status = 'away', home = %(homes)s, attempts = attempts - 1, sent_at = NULL, lease_owner = '', lease_until = NULL,
+    updated_at = now()
+WHERE id = ANY(%(ids)s::bigint[]) AND status = 'sent' AND lease_owner = %(owner)s
+
+-- name: other_homes
+SELECT id FROM transfers_workerhome WHERE id <> %(home)s AND seen_at > now() - interval '30 days' ORDER BY id
+
+-- name: home_seen
+INSERT INTO transfers_workerhome (id, host, first_seen_at, seen_at) VALUES (%(home)s, %(host)s, now(), now())
+ON CONFLICT (id) DO UPDATE SET host = EXCLUDED.host, seen_at = now()
+
+-- name: take_in
+-- Rows that another home passed on to us; few at a time, so that the others need not look past them.
+UPDATE transfers_delivery d
+SET status = 'waiting', next_attempt_at = CASE WHEN origin = 'move' THEN to_timestamp(1) ELSE now() END,
+    updated_at = now()
+FROM (
+    SELECT id FROM transfers_delivery WHERE status = 'away' AND split_part(home, ' ', 1) = %(home)s
+    ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
+) ours WHERE d.id = ours.id
+
+-- name: nodes_due
+-- Enabled nodes with something that this home may send now.
+SELECT n.id FROM nodes_node n
+WHERE n.enabled AND n.removed_at IS NULL AND (n.retry_at IS NULL OR n.retry_at <= now())
+  AND EXISTS (
+    SELECT 1 FROM transfers_delivery d
+    WHERE d.node_id = n.id AND d.status IN ('waiting', 'failed', 'sent') AND d.next_attempt_at <= now()
+      AND split_part(d.home, ' ', 1) IN ('', %(home)s)
+  )
 
 -- name: renew
 UPDATE transfers_delivery
@@ -113,11 +166,14 @@ WHERE id = ANY(%(ids)s::bigint[]) AND status = 'sent' AND lease_owner = %(owner)
 -- The peer has it: true whoever holds the lease by now. A confirmed row is never written again.
 UPDATE transfers_delivery d
 SET status = 'confirmed', dimse_status = r.dimse_status, error = r.error, sha256 = r.sha256,
-    sent_at = r.started_at, confirmed_at = r.ended_at, updated_at = now(), lease_owner = '', lease_until = NULL
+    sent_at = r.started_at, confirmed_at = r.ended_at, updated_at = now(), lease_owner = '', lease_until = NULL,
+    changed = r.changed, sent_syntax = r.sent_syntax,
+    verify_at = now() + make_interval(secs => %(verify_seconds)s::float8 * 4 ^ d.resends)
 FROM unnest(%(ids)s::bigint[], %(dimse_statuses)s::int[], %(errors)s::text[], %(digests)s::bytea[],
-            %(started)s::timestamptz[], %(ended)s::timestamptz[])
-     AS r (id, dimse_status, error, sha256, started_at, ended_at)
+            %(started)s::timestamptz[], %(ended)s::timestamptz[], %(changed)s::text[], %(syntaxes)s::text[])
+     AS r (id, dimse_status, error, sha256, started_at, ended_at, changed, sent_syntax)
 WHERE d.id = r.id AND d.status <> 'confirmed'
+RETURNING d.study_id
 
 -- name: fail
 UPDATE transfers_delivery d
@@ -128,6 +184,16 @@ FROM unnest(%(ids)s::bigint[], %(dimse_statuses)s::int[], %(errors)s::text[], %(
             %(started)s::timestamptz[], %(dead)s::boolean[], %(delays)s::float8[])
      AS r (id, dimse_status, error, sha256, started_at, dead, delay)
 WHERE d.id = r.id AND d.status = 'sent' AND d.lease_owner = %(owner)s
+RETURNING d.status = 'dead'
+
+-- name: studies_done
+-- Of these studies those of which nothing is left to be sent to the node.
+SELECT study_id FROM unnest(%(study_ids)s::bigint[]) AS wanted (study_id)
+WHERE NOT EXISTS (
+    SELECT 1 FROM transfers_delivery d
+    WHERE d.study_id = wanted.study_id AND d.node_id = %(node_id)s
+      AND d.status IN ('waiting', 'failed', 'sent', 'held', 'away', 'dead')
+)
 
 -- name: give_back
 -- Rows that were claimed and never tried: the attempt does not count. With a reason they show as failed.
@@ -140,12 +206,18 @@ SET status = CASE WHEN %(error)s <> '' AND origin = 'move' THEN 'dead'
 WHERE id = ANY(%(ids)s::bigint[]) AND status = 'sent' AND lease_owner = %(owner)s
 
 -- name: node_succeeded
-UPDATE nodes_node SET last_success_at = now(), last_error = '', failure_count = 0, retry_at = NULL WHERE id = %(node_id)s
+UPDATE nodes_node
+SET last_success_at = now(), last_error = '', failure_count = 0, retry_at = NULL, breaker = 'closed', breaker_since = NULL
+WHERE id = %(node_id)s
+
+-- name: node_half_open
+UPDATE nodes_node SET breaker = 'half-open' WHERE id = %(node_id)s AND breaker <> 'closed'
 
 -- name: node_failed
 UPDATE nodes_node
 SET last_failure_at = now(), last_error = %(error)s, failure_count = failure_count + 1,
-    retry_at = now() + make_interval(secs => %(delay)s)
+    retry_at = now() + make_interval(secs => %(delay)s),
+    breaker = 'open', breaker_since = COALESCE(breaker_since, now())
 WHERE id = %(node_id)s
 RETURNING retry_at
 
@@ -158,7 +230,7 @@ SELECT next.at, next.at <= now() FROM (
     SELECT GREATEST(d.next_attempt_at, n.retry_at) AS at
     FROM transfers_delivery d
     JOIN nodes_node n ON n.id = d.node_id
-    WHERE d.node_id = %(node_id)s AND d.status IN ('waiting', 'failed', 'sent')
+    WHERE d.node_id = %(node_id)s AND d.status IN ('waiting', 'failed', 'sent') AND split_part(d.home, ' ', 1) IN ('', %(home)s)
     ORDER BY d.next_attempt_at, d.id
     LIMIT 1
 ) next
@@ -213,7 +285,7 @@ UPDATE procrastinate_jobs SET status = 'failed', worker_id = NULL WHERE id = %(i
 
 -- name: retry
 UPDATE transfers_delivery d
-SET status = 'waiting', attempts = 0, next_attempt_at = now(), updated_at = now()
+SET status = 'waiting', attempts = 0, next_attempt_at = now(), updated_at = now(), home = '', resends = 0
 FROM nodes_node n, catalogue_study s
 WHERE n.id = d.node_id AND s.id = d.study_id AND n.removed_at IS NULL
   AND d.status = ANY(%(statuses)s::text[])
@@ -226,14 +298,15 @@ RETURNING d.node_id
 UPDATE nodes_node SET retry_at = NULL WHERE id = ANY(%(node_ids)s::bigint[])
 
 -- name: count_open
-SELECT count(*) FROM transfers_delivery WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent')
+SELECT count(*) FROM transfers_delivery
+WHERE node_id = %(node_id)s AND status IN ('waiting', 'failed', 'sent', 'held', 'away')
 
 -- name: find
 SELECT d.id, s.study_instance_uid, i.sop_instance_uid, n.name AS node, d.rule_name, d.status, d.attempts,
        CASE WHEN d.status IN ('waiting', 'failed') THEN GREATEST(d.next_attempt_at, d.created_at, n.retry_at) END AS next_attempt_at,
        d.dimse_status, COALESCE(NULLIF(d.error, ''), CASE WHEN d.status = 'waiting' THEN n.last_error END, '') AS error,
        encode(v.sha256, 'hex') AS stored_sha256, encode(d.sha256, 'hex') AS sent_sha256, v.dataset_bytes,
-       d.created_at, d.sent_at, d.confirmed_at
+       d.created_at, d.sent_at, d.confirmed_at, d.priority, d.hold_reason, d.changed, d.verified_at, d.verified_by
 FROM transfers_delivery d
 JOIN nodes_node n ON n.id = d.node_id
 JOIN catalogue_study s ON s.id = d.study_id
@@ -245,6 +318,7 @@ WHERE (%(after)s::bigint IS NULL OR d.id > %(after)s)
   AND (%(status)s::text IS NULL OR d.status = %(status)s)
   AND (%(rule_name)s::text IS NULL OR d.rule_name = %(rule_name)s)
   AND (%(sop_instance_uid)s::text IS NULL OR i.sop_instance_uid = %(sop_instance_uid)s)
+  AND {seen}
 ORDER BY d.id
 LIMIT %(limit)s
 
@@ -269,18 +343,22 @@ ORDER BY n.name, d.status
 SELECT id, instance_count FROM catalogue_study WHERE study_instance_uid = %(study_uid)s
 
 -- name: receipt_rows
--- Of several deliveries of a version to a node (one that was ordered, and each C-MOVE) the one that was confirmed.
-SELECT name, aet, sop_instance_uid, status, dimse_status, error, attempts, stored, sent, dataset_bytes, transfer_syntax_uid,
-       sent_at, confirmed_at
+-- Of several deliveries of a version to a node (one that was ordered, those that were sent again, and each C-MOVE) the last
+-- one that was confirmed.
+SELECT name, address, sop_instance_uid, status, dimse_status, error, attempts, stored, sent, dataset_bytes,
+       transfer_syntax_uid, sent_at, confirmed_at, changed, sent_syntax, rule_name, decision_id, hold_reason, resends,
+       verified_at, verified_by, verify_error
 FROM (
     SELECT DISTINCT ON (d.node_id, d.version_id)
-           n.name, n.aet, i.sop_instance_uid, d.status, d.dimse_status, d.error, d.attempts, v.sha256 AS stored,
-           d.sha256 AS sent, v.dataset_bytes, v.transfer_syntax_uid, d.sent_at, d.confirmed_at, d.id
+           n.name, CASE WHEN n.kind = 'dimse' THEN n.aet WHEN n.kind = 'folder' THEN 'folder:' || n.url ELSE n.url END AS address,
+           i.sop_instance_uid, d.status, d.dimse_status, d.error, d.attempts, v.sha256 AS stored,
+           d.sha256 AS sent, v.dataset_bytes, v.transfer_syntax_uid, d.sent_at, d.confirmed_at, d.id, d.changed, d.sent_syntax,
+           d.rule_name, d.decision_id, d.hold_reason, d.resends, d.verified_at, d.verified_by, d.verify_error
     FROM transfers_delivery d
     JOIN nodes_node n ON n.id = d.node_id
     JOIN catalogue_version v ON v.id = d.version_id
     JOIN catalogue_instance i ON i.id = v.instance_id
     WHERE d.study_id = %(study_id)s AND d.status <> 'cancelled'
-    ORDER BY d.node_id, d.version_id, d.status <> 'confirmed', d.origin, d.id
+    ORDER BY d.node_id, d.version_id, d.status <> 'confirmed', d.origin = 'move', d.confirmed_at DESC NULLS LAST, d.id
 ) best
 ORDER BY name, id
