@@ -1,13 +1,17 @@
-"""Stateless rules: when this arrives, it goes there.
+"""Rules: when this arrives, it goes there. Rule sets are versions that can be drafted, tried, activated, taken back.
 
-decide()                            values and rules in, forwards out: pure
-parse()                             the written form of a condition
-route_batch(), route_study()        apply the rules, order the deliveries
-rules                               add, list, get, enable, remove: the table of rules
+decide(), explain()                        values and rules in, decisions out: pure
+parse(), parse_expression()                the written form of conditions
+route_batch(), route_study()               apply the active rules, order the deliveries, write down why
+rules, versions                            add, change, remove; draft, activate, roll back
+trial, replay                              what would happen: to one study, to those of the last days
 """
 
 from gantry.routing.conditions import Condition, parse
-from gantry.routing.decide import Decision, LoadedRule, decide
+from gantry.routing.decide import Decision, LoadedRule, decide, explain
+from gantry.routing.expression import parse_expression
 from gantry.routing.route import route_batch, route_study
 
-__all__ = ["Condition", "Decision", "LoadedRule", "decide", "parse", "route_batch", "route_study"]
+__all__ = [
+    "Condition", "Decision", "LoadedRule", "decide", "explain", "parse", "parse_expression", "route_batch", "route_study",
+]  # fmt: skip

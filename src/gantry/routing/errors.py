@@ -3,8 +3,13 @@
 RoutingError
 ├── BadCondition   a condition cannot be understood or can never hold
 ├── BadRule        a field of a rule has an impossible value
+│   └── TrialFailed   what a rule should be tried on cannot be read
 ├── RuleExists     the name is taken
-└── RuleMissing    there is no rule of this name
+│   └── DraftExists
+├── RuleMissing    there is no rule of this name
+│   ├── NoDraft       no draft, or no version of this number
+│   └── HeldMissing   nothing is held under this number
+└── RulesMoved     somebody else changed the rules meanwhile
 """
 
 from __future__ import annotations
@@ -28,3 +33,28 @@ class RuleExists(RoutingError):
 
 class RuleMissing(RoutingError):
     """There is no rule of this name."""
+
+
+class NoDraft(RuleMissing):
+    """There is no draft, or no version of this number."""
+
+
+class DraftExists(RuleExists):
+    """A draft is there already."""
+
+
+class RulesMoved(RoutingError):
+    """Somebody else changed the rules meanwhile; `current` is what is there now, `changes` what differs."""
+
+    def __init__(self, message: str, current: int, changes: list[str]) -> None:
+        super().__init__(message)
+        self.current = current
+        self.changes = changes
+
+
+class HeldMissing(RuleMissing):
+    """Nothing is held under this number."""
+
+
+class TrialFailed(BadRule):
+    """What a rule should be tried on cannot be read."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 import regex
 
-from gantry.routing.conditions import MOMENTS, NUMBERS, Condition, vr_of
+from gantry.routing.conditions import MOMENTS, NUMBERS, WEEKDAYS, Condition, split_window, vr_of
 
 Values = Mapping[str, str | list[str]]
 #: How long one regular expression may search in one value, seconds. Beyond it does not match and is reported.
@@ -33,6 +36,12 @@ def holds(condition: Condition, values: Values) -> bool:
     return any(test(str(value).strip(" \0")[:_VALUE_LIMIT]) for value in (candidates or [""]))
 
 
+def test_of(condition: Condition) -> Test:
+    """The test of one value of the attribute, padding and all. It raises RegexTimeout."""
+    test = _compiled(condition)
+    return lambda value: test(str(value).strip(" \0")[:_VALUE_LIMIT])
+
+
 @lru_cache(maxsize=4096)
 def _compiled(condition: Condition) -> Test:
     vr = vr_of(condition.keyword)
@@ -42,6 +51,9 @@ def _compiled(condition: Condition) -> Test:
         "wildcard": _wildcard,
         "range": _range,
         "regex": _regex,
+        "network": _network,
+        "window": _window,
+        "days": _any_of,
     }[condition.operator](condition, vr)
 
 
@@ -111,6 +123,53 @@ def _regex(condition: Condition, _vr: str) -> Test:
             ) from error
 
     return search
+
+
+def _network(condition: Condition, _vr: str) -> Test:
+    networks = [ipaddress.ip_network(value, strict=False) for value in condition.values]
+
+    def inside(value: str) -> bool:
+        try:
+            address = ipaddress.ip_address(value.strip("[]").partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:10.0.0.5, from a socket for both families
+        return any((mapped or address) in network for network in networks)
+
+    return inside
+
+
+def _window(condition: Condition, _vr: str) -> Test:
+    windows = [split_window(value) for value in condition.values]
+
+    def inside(value: str) -> bool:
+        day, _, clock = value.partition(" ")
+        if day not in WEEKDAYS or not clock[:2].isdigit():
+            return False
+        minute = int(clock[:2]) * 60 + int(clock[3:5])
+        before = WEEKDAYS[WEEKDAYS.index(day) - 1]
+        for days, low, high in windows:
+            if low < high:
+                hit = low <= minute < high and (not days or day in days)
+            else:  # over midnight: it belongs to the day on which it began
+                hit = (minute >= low and (not days or day in days)) or (minute < high and (not days or before in days))
+            if hit:
+                return True
+        return False
+
+    return inside
+
+
+@lru_cache(maxsize=4096)
+def _local(minute: int, zone: str) -> dict[str, str]:
+    local = datetime.fromtimestamp(minute * 60, ZoneInfo(zone))
+    day = WEEKDAYS[local.weekday()]
+    return {"time": f"{day} {local:%H:%M}", "weekday": day}
+
+
+def moment_values(at: datetime, zone: str) -> Mapping[str, str]:
+    """`time` and `weekday` of a moment on the clock on the wall in this time zone, daylight saving time and all."""
+    return _local(int(at.timestamp()) // 60, zone)
 
 
 def _number(text: str) -> float | None:

@@ -1,80 +1,109 @@
-"""Add, list, remove and switch rules."""
+"""Add, change, list, remove and switch rules: each of these makes a version of the active set, or changes the draft."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.utils import timezone
-
+from gantry.audit.record import SYSTEM, By
 from gantry.nodes import registry
-from gantry.routing.conditions import Condition, parse
-from gantry.routing.errors import BadRule, RuleExists, RuleMissing
-from gantry.routing.models import Rule
+from gantry.routing import versions
+from gantry.routing.errors import RuleExists, RuleMissing
+from gantry.routing.models import RuleSet
+from gantry.routing.spec import RuleSpec, checked, conditions_of
 
-TRIGGERS = ("arrived", "settled")
-_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
+
+def make(name: str, *, to: Sequence[str] = (), when: Sequence[object] = (), on: str = "arrived", **more: Any) -> RuleSpec:
+    """A checked rule. `when`: written conditions, their stored form, or trees; `more`: the other fields of RuleSpec.
+
+    Raises BadRule, BadCondition.
+    """
+    edits = tuple(more.pop("edits", ()) or ())
+    return checked(
+        RuleSpec(name, conditions=conditions_of(when), trigger=on, destinations=tuple(dict.fromkeys(to)), edits=edits, **more)
+    )
 
 
 def add(
     name: str,
     *,
-    to: Sequence[str],
-    when: Sequence[str | Condition] = (),
+    to: Sequence[str] = (),
+    when: Sequence[object] = (),
     on: str = "arrived",
-    enabled: bool = True,
-) -> Rule:
-    """Make a rule: what meets all conditions `when` goes to the nodes `to`, at arrival or when the study settled.
+    by: By = SYSTEM,
+    draft: bool = False,
+    expected: int | None = None,
+    **more: Any,
+) -> RuleSpec:
+    """Make a rule: what meets all conditions `when` goes to the nodes `to`.
 
-    Raises BadRule, BadCondition, RuleExists, gantry.nodes.errors.NodeMissing.
+    Raises BadRule, BadCondition, RuleExists, RulesMoved, gantry.nodes.errors.NodeMissing.
     """
-    if not _SLUG.fullmatch(name):
-        raise BadRule(f"{name[:80]!r} is no rule name: use letters, digits, '-' and '_', at most 63")
-    if on not in TRIGGERS:
-        raise BadRule(f"{on[:40]!r} is no trigger: use {' or '.join(TRIGGERS)}")
-    if not to:
-        raise BadRule("a rule needs at least one destination node")
-    conditions = [parse(item) if isinstance(item, str) else item for item in when]
-    nodes = [registry.get(node) for node in dict.fromkeys(to)]
-    now = timezone.now()
-    try:
-        with transaction.atomic():
-            rule = Rule.objects.create(
-                name=name,
-                enabled=enabled,
-                conditions=[condition.to_json() for condition in conditions],
-                trigger=on,
-                created_at=now,
-                updated_at=now,
-            )
-            rule.destinations.set(nodes)
-    except IntegrityError as error:
-        raise RuleExists(f"there is a rule {name!r} already: remove it first or choose another name") from error
+    rule = versions.stamped(make(name, to=to, when=when, on=on, **more))
+
+    def change(rules: list[RuleSpec]) -> list[RuleSpec]:
+        if any(other.name == name for other in rules):
+            raise RuleExists(f"there is a rule {name!r} already: remove it first or choose another name")
+        for node in rule.destinations:
+            registry.get(node)
+        return [*rules, rule]
+
+    _change(change, by, f"add {name}", draft=draft, expected=expected)
     return rule
 
 
-def list_rules() -> list[Rule]:
-    """All rules by name, with their destinations."""
-    return list(Rule.objects.order_by("name").prefetch_related("destinations"))
+def update(
+    name: str, *, by: By = SYSTEM, draft: bool = False, expected: int | None = None, note: str = "", **fields: Any
+) -> RuleSpec:
+    """Change fields of a rule (those of RuleSpec). Raises as `add`, and RuleMissing."""
+    made: list[RuleSpec] = []
+
+    def change(rules: list[RuleSpec]) -> list[RuleSpec]:
+        before = _named(rules, name)
+        made.append(versions.stamped(checked(replace(before, **fields)), before))
+        return [made[0] if rule.name == name else rule for rule in rules]
+
+    _change(change, by, note or f"change {name}", draft=draft, expected=expected)
+    return made[0]
 
 
-def get(name: str) -> Rule:
+def remove(name: str, *, by: By = SYSTEM, draft: bool = False, expected: int | None = None) -> None:
+    """Take a rule away. Deliveries it has ordered stay. Raises RuleMissing, RulesMoved."""
+
+    def change(rules: list[RuleSpec]) -> list[RuleSpec]:
+        _named(rules, name)
+        return [rule for rule in rules if rule.name != name]
+
+    _change(change, by, f"remove {name}", draft=draft, expected=expected)
+
+
+def enable(name: str, *, enabled: bool = True, by: By = SYSTEM, draft: bool = False, expected: int | None = None) -> RuleSpec:
+    """Switch a rule on or off. Raises RuleMissing, RulesMoved."""
+    note = f"switch {name} {'on' if enabled else 'off'}"
+    return update(name, by=by, draft=draft, expected=expected, note=note, enabled=enabled)
+
+
+def list_rules(candidate: str = "active") -> list[RuleSpec]:
+    """The rules of the active set in their order, or those of a draft or version. Raises NoDraft."""
+    if candidate == "active":
+        return versions.rules_of(versions.active())
+    return versions.rules_of(versions.pick(candidate))
+
+
+def get(name: str, candidate: str = "active") -> RuleSpec:
     """The rule of this name. Raises RuleMissing."""
-    rule = Rule.objects.filter(name=name).prefetch_related("destinations").first()
-    if rule is None:
+    return _named(list_rules(candidate), name)
+
+
+def _named(rules: Sequence[RuleSpec], name: str) -> RuleSpec:
+    found = next((rule for rule in rules if rule.name == name), None)
+    if found is None:
         raise RuleMissing(f"there is no rule {name[:80]!r}: `gantry rule list` shows those that are")
-    return rule
+    return found
 
 
-def remove(name: str) -> None:
-    """Take a rule away. Deliveries it has ordered stay. Raises RuleMissing."""
-    get(name).delete()
-
-
-def enable(name: str, *, enabled: bool = True) -> Rule:
-    """Switch a rule on or off. Raises RuleMissing."""
-    rule = get(name)
-    Rule.objects.filter(pk=rule.pk).update(enabled=enabled, updated_at=timezone.now())
-    rule.refresh_from_db()
-    return rule
+def _change(change: versions.Change, by: By, note: str, *, draft: bool, expected: int | None) -> RuleSet:
+    if draft:
+        return versions.change_draft(change, by, note=note, expected=expected)
+    return versions.change_active(change, by, note=note, expected=expected)

@@ -41,7 +41,7 @@ def test_the_decider_drops_a_rule_that_keeps_timing_out() -> None:
     began = time.monotonic()
     for number in range(200):
         assert decider.decide({"PatientID": "a" * 60 + f"!{number}"}) == [Decision("all", (3,))]
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 6.0
     assert list(decider.problems) == ["slow"]
 
 

@@ -13,7 +13,7 @@ from tests.gantry.transfers.seed import seed_study
 from gantry.nodes import registry
 from gantry.nodes.models import Node
 from gantry.routing import route, rules, work
-from gantry.routing.models import Rule
+from gantry.routing.models import RuleSet
 from gantry.transfers.models import Delivery
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,8 +84,10 @@ def test_rules_that_are_off_broken_or_lead_nowhere_send_nothing(
     study = seed_study(tmp_path, 2)
     rules.add("off", to=["one"], enabled=False)
     rules.add("broken", to=["one"])
-    Rule.objects.filter(name="broken").update(conditions=[{"keyword": "Nonsense", "operator": "equals", "value": "1"}])
     rules.add("nowhere", to=["two"])
+    active = RuleSet.objects.get(state="active")
+    active.rules[1]["conditions"] = [{"keyword": "Nonsense", "operator": "equals", "value": "1"}]
+    active.save()
     Node.objects.filter(name="two").update(removed_at="2024-01-01T00:00:00Z", enabled=False)
     assert route.route_batch(connection, study.batch_id).ordered == 0
     assert "rule broken is left out" in caplog.text
