@@ -122,6 +122,11 @@ class Gantry(Peer):
         assert self._connection is not None
         return self._connection.execute(statement, parameters).fetchall()
 
+    def query_nothing(self, statement: str, parameters: Mapping[str, object] | None = None) -> None:
+        """A statement without rows, in the home's database."""
+        assert self._connection is not None
+        self._connection.execute(statement, parameters)
+
     def stored(self) -> int | None:
         return int(self.query(_COUNT)[0][0])
 

@@ -4,7 +4,8 @@
 
 `get`: one asker on raw sockets takes 1 000 CT of 527 KB on one association, keeps nothing, answers 0000.
 `move`: the provider sends them to `fastsink`; the clock runs from C-MOVE-RQ to its final answer. `fetch-*`: the
-study lies in that peer; `gantry fetch` (C-GET into a folder), getscu and movescu fetch it, whole processes.
+study lies in that peer; `gantry fetch` (C-GET into a folder), getscu (C-GET) and movescu (C-MOVE to its own port)
+fetch it, whole processes.
 Numbers of answers, instances and bytes are checked in each run.
 """
 
@@ -30,7 +31,9 @@ from bench.ours import Gantry
 from bench.peers import Orthanc, Peer, PeerError
 
 STUDY_MOVE, STUDY_GET = "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.2.3"
-PROVIDERS = ("gantry", "orthanc", "dcmqrscp")
+#: `gantry-scrubber` does not compare the digest at each C-GET, as the others never do.
+PROVIDERS = ("gantry", "gantry-scrubber", "orthanc", "dcmqrscp")
+OURS = ("gantry", "gantry-scrubber")
 SINK = "SINK"
 Row = dict[str, Any]
 
@@ -40,17 +43,18 @@ class Dcmqrscp(Peer):
 
     called = "QRSCP"
 
-    def __init__(self, name: str, folder: Path, sink_port: int) -> None:
+    def __init__(self, name: str, folder: Path, sink_port: int = 0, *, studies: int = 100) -> None:
         super().__init__(name, folder)
-        self._sink_port = sink_port
+        self._sink_port = sink_port or free_port()
+        self._studies = studies
 
     def command(self) -> list[str]:
         archive = self.folder / "out"
         lines = [
-            f"NetworkTCPPort = {self.port}", "MaxPDUSize = 131072", "MaxAssociations = 16",
+            f"NetworkTCPPort = {self.port}", "MaxPDUSize = 131072", "MaxAssociations = 64",
             "HostTable BEGIN", f"sink = ({SINK}, 127.0.0.1, {self._sink_port})", "HostTable END",
             "VendorTable BEGIN", "VendorTable END",
-            "AETable BEGIN", f"{self.called} {archive} RW (100, 4096mb) ANY", "AETable END",
+            "AETable BEGIN", f"{self.called} {archive} RW ({self._studies}, 4096mb) ANY", "AETable END",
         ]  # fmt: skip
         path = self.folder / "dcmqrscp.cfg"
         path.write_text("\n".join(lines) + "\n", encoding="ascii")
@@ -61,8 +65,9 @@ class Dcmqrscp(Peer):
 
 
 def _provider(name: str, folder: Path, sink_port: int) -> Peer:
-    if name == "gantry":
-        return Gantry(name, folder, GANTRY_UNKNOWN_CALLERS="allow")
+    if name in OURS:
+        digest = "scrubber" if name == "gantry-scrubber" else "each"
+        return Gantry(name, folder, GANTRY_UNKNOWN_CALLERS="allow", GANTRY_RETRIEVE_DIGEST=digest)
     if name == "orthanc":
         return Orthanc(name, folder, DicomModalities={"sink": [SINK, "127.0.0.1", sink_port]}, DicomAlwaysAllowGet=True,
                        DicomAlwaysAllowMove=True, DicomAlwaysAllowFind=True)  # fmt: skip
@@ -164,48 +169,51 @@ def _as_provider(name: str, case: str, folder: Path, dataset: data.DataSet, opti
         if answers.status != 0 or answers.completed != count or arrived.instances != count:
             wrong.append(f"status {answers.status:04X}, {answers.completed} completed, {answers.failed} failed, "
                          f"{arrived.instances} of {count} arrived")  # fmt: skip
-        if name == "gantry" and arrived.dataset_bytes != dataset.dataset_bytes:
+        if name in OURS and arrived.dataset_bytes != dataset.dataset_bytes:
             wrong.append(f"{arrived.dataset_bytes} of {dataset.dataset_bytes} bytes arrived")
         return {**row, "errors": wrong}
 
 
-def _gantry_fetch(peer: Peer, folder: Path, study: str) -> list[str]:
+def _gantry_fetch(peer: Peer, folder: Path, study: str, port: int) -> list[str]:
+    del port
     node = f"{peer.called}@127.0.0.1:{peer.port}"
     return [sys.executable, "-m", "gantry.main.cli", "fetch", node, study, "--to", str(folder)]
 
 
-def _getscu(peer: Peer, folder: Path, study: str) -> list[str]:
-    keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}"]
-    return [
-        dcmtk("getscu"),
-        "-S",
-        "+B",
-        "-pdu",
-        "131072",
-        "-od",
-        str(folder),
-        "-aec",
-        peer.called,
-        *keys,
-        "127.0.0.1",
-        str(peer.port),
-    ]
+def _dcmtk_fetch(tool: str, *options: str) -> Callable[[Peer, Path, str, int], list[str]]:
+    """A tool of DCMTK at its best: the largest PDU, files written as they came."""
+
+    def command(peer: Peer, folder: Path, study: str, port: int) -> list[str]:
+        mine = [option.format(port=port) for option in options]
+        keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}"]
+        return [
+            dcmtk(tool), "-S", "+B", "-pdu", "131072", *mine, "-od", str(folder), "-aec", peer.called, *keys, "127.0.0.1",
+            str(peer.port),
+        ]  # fmt: skip
+
+    return command
 
 
-FETCHERS: dict[str, Callable[[Peer, Path, str], list[str]]] = {"gantry-fetch": _gantry_fetch, "getscu": _getscu}
+FETCHERS: dict[str, Callable[[Peer, Path, str, int], list[str]]] = {
+    "gantry-fetch": _gantry_fetch,
+    "getscu": _dcmtk_fetch("getscu"),
+    "movescu": _dcmtk_fetch("movescu", "-aet", SINK, "-aem", SINK, "+P", "{port}"),
+}
 
 
 def _as_user(name: str, source: str, folder: Path, dataset: data.DataSet, options: argparse.Namespace) -> Row:
     target = folder / "fetched"
     target.mkdir()
-    with _provider(source, folder, free_port()) as peer:
+    port = free_port()
+    with _provider(source, folder, port) as peer:
         _fill(peer, fastscu.Loaded(dataset))
         warm_memory(options.warm_mb)
         environment = ours.environment({"GANTRY_HOME": str(folder / "user")})
         with (folder / "user.log").open("wb") as log:
             begun = time.perf_counter()
-            done = subprocess.run(FETCHERS[name](peer, target, dataset.study), stdout=log, stderr=log, env=environment,
-                                  timeout=options.limit, check=False)  # fmt: skip
+            # movescu writes into its working folder, whatever -od says, when it keeps the bytes as they came.
+            done = subprocess.run(FETCHERS[name](peer, target, dataset.study, port), stdout=log, stderr=log, env=environment,
+                                  cwd=target, timeout=options.limit, check=False)  # fmt: skip
         seconds = time.perf_counter() - begun
     if done.returncode != 0:
         tail = (folder / "user.log").read_text(encoding="utf-8", errors="replace")[-400:]
@@ -247,16 +255,19 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join((*PROVIDERS, *FETCHERS)))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--try", action="store_true", dest="trial", help="one small round of everything, to see that it works")
     parser.add_argument("--limit", type=float, default=180.0, help="seconds one run may take")
     parser.add_argument("--warm-mb", type=int, default=WARM_MB)
     options = parser.parse_args()
+    if options.trial:
+        options.rounds, options.scale, options.warm_mb = 1, 0.02, 0
     wanted = options.peers.split(",")
     dataset = data.load("ct", options.scale)
     rows: list[Row] = []
     with Workplace() as place:
         for case in options.only.split(","):
             group = FETCHERS if case.startswith("fetch-") else PROVIDERS
-            names = [name for name in group if name in wanted]
+            names = [name for name in group if name in wanted and (name != "gantry-scrubber" or case == "get")]
             for number in range(options.rounds):
                 for name in summary.in_turns(names, number):
                     folder = place.fresh(name)
@@ -268,7 +279,7 @@ def main() -> None:
         "retrieve",
         options,
         medians=summary.medians(rows, ["case", "peer"], "inst_s"),
-        ratios=summary.ratios(rows, case=["case"], who="peer", ours=["gantry", "gantry-fetch"], value="mb_s"),
+        ratios=summary.ratios(rows, case=["case"], who="peer", ours=[*OURS, "gantry-fetch"], value="mb_s"),
         runs=rows,
     )
 

@@ -104,17 +104,38 @@ def _startup(result: Result) -> str:
     return markdown(["package cache", "clone s", "setup s", "demo s", "all s", "runs", "trouble"], cells)
 
 
+_RETRIEVERS = {
+    "gantry": "gantry, digest compared at each",
+    "gantry-scrubber": "gantry, digests left to the scrubber",
+    "gantry-fetch": "`gantry fetch` as requestor",
+    "getscu": "`getscu` as requestor",
+    "movescu": "`movescu` and `storescp` as requestor",
+}
+
+
 def _retrieve(result: Result) -> str:
     columns = ("inst_s", "mb_s", "seconds", "cpu_s_per_1000", "runs")
-    cells = [[row["case"], row["peer"], *(row.get(column) for column in columns), _error(row)] for row in result["medians"]]
+    cells = [
+        [row["case"], _RETRIEVERS.get(row["peer"], row["peer"]), *(row.get(column) for column in columns), _error(row)]
+        for row in result["medians"]
+    ]
     table = markdown(["case", "who", "inst/s", "MB/s", "seconds", "CPU s/1000", "runs", "trouble"], cells)
     return f"{table}\n\nRatios (MB/s)\n\n{_ratio_table(result['ratios'], 'case')}"
 
 
 def _find(result: Result) -> str:
-    columns = ("studies", "key", "answers", "askers", "p50_ms", "p95_ms", "asked_s")
-    cells = [[*(row.get(column) for column in columns), row["runs"], _error(row)] for row in result["medians"]]
-    return markdown(["studies", "key", "answers", "askers", "p50 ms", "p95 ms", "questions/s", "runs", "trouble"], cells)
+    head = ["studies", "key", "answers", "askers", "p50 ms", "p95 ms", "questions/s", "runs", "trouble"]
+
+    def cells(row: Result) -> list[object]:
+        times = (row.get(column) for column in ("studies", "key", "answers", "askers", "p50_ms", "p95_ms"))
+        return [*times, row.get("asked_s", row.get("per_s")), row["runs"], _error(row)]
+
+    text = markdown(head, [cells(row) for row in result["medians"]])
+    if not result.get("peers"):
+        return text
+    peers = sorted(result["peers"], key=lambda row: (row["studies"], row["key"], row["answers"], row["askers"], row["peer"]))
+    beside = markdown(["who", *head], [[row["peer"], *cells(row)] for row in peers])
+    return f"{text}\n\nBeside Orthanc and dcmqrscp, at sizes to which they can be filled\n\n{beside}"
 
 
 def _stack(result: Result) -> str:
@@ -127,6 +148,56 @@ def _stack(result: Result) -> str:
     return f"{table}\n\nRatios\n\n{_ratio_table(result['ratios'], 'case')}"
 
 
+def _plain(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float)
+
+
+def _leaves(value: Any, path: str = "") -> Iterable[tuple[str, object]]:
+    """The values inside of nested mappings, with their way."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}, {key}" if path else str(key))
+    else:
+        yield path, value if _plain(value) else json.dumps(value)[:120]
+
+
+_RATES = {"inst_s": "inst/s", "indexed_s": "indexed/s", "wire_inst_s": "on the wire inst/s", "mb_s": "MB/s", "per_s": "each s"}
+
+
+def _rows(rows: Sequence[Result]) -> str:
+    """Rows as they are, a column for each key that one of them has; what is inside of a cell is told in words."""
+    flat = [dict(_leaves({key: value for key, value in row.items() if key != "errors"})) for row in rows]
+    head = list(dict.fromkeys(key for row in flat for key in row))
+    trouble = any(_error(row) for row in rows)
+    cells = [[*(one.get(key) for key in head), *([_error(row)] if trouble else [])] for one, row in zip(flat, rows, strict=True)]
+    return markdown([*(_RATES.get(key, key.replace("_", " ")) for key in head), *(["trouble"] if trouble else [])], cells)
+
+
+#: What every result has besides its figures.
+_FRAME = ("bench", "finished", "options", "machine", "runs")
+
+
+def _generic(result: Result) -> str:
+    """A small table for each list of rows, one for the figures that stand alone; the runs where there are no medians."""
+    parts = []
+    lists = {key: value for key, value in result.items() if key not in _FRAME and isinstance(value, list) and value}
+    if not lists and result.get("runs"):
+        lists["runs"] = result["runs"]
+    for key, rows in lists.items():
+        parts.append(f"{key.replace('_', ' ').capitalize()}\n\n{_rows(rows)}")
+    for key, value in result.items():
+        if key not in _FRAME and isinstance(value, Mapping) and value:
+            inner = list(value.values())
+            if all(isinstance(one, Mapping) for one in inner):
+                parts.append(_rows([{key.rstrip("s"): name, **one} for name, one in value.items()]))
+            else:
+                parts.append(markdown([key.replace("_", " "), "value"], _leaves(value)))
+    alone = [(key.replace("_", " "), value) for key, value in result.items() if key not in _FRAME and _plain(value)]
+    if alone:
+        parts.append(markdown(["figure", "value"], alone))
+    return "\n\n".join(parts)
+
+
 _SECTIONS = {
     "receive": ("Receive", _receive),
     "forward": ("Send", _forward),
@@ -135,6 +206,11 @@ _SECTIONS = {
     "stack": ("The wire engine alone", _stack),
     "nagle": ("A stock storescu as sender", _nagle),
     "startup": ("From a clean clone to the receipt", _startup),
+    "slope": ("Receiving as the catalogue grows", _generic),
+    "rules": ("What many rules add to the way of an instance", _generic),
+    "isolation": ("What a sick destination costs a healthy one", _generic),
+    "scrub": ("What the scrubber costs receiving", _generic),
+    "access": ("Lists under access control", _generic),
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from uuid import UUID
 
 from dimse.acceptance import Accept, AssociationInfo, PeerAddress, Reject, StoreRequest
 from dimse.commands import CommandField
@@ -59,10 +58,10 @@ class Receiver:
         self._any_called_aet = any_called_aet
         self._opened = False
         self._lock = threading.Lock()
-        self._here: dict[UUID, Caller] = {}
 
     def open(self) -> None:
         """Open the spool. Only a full volume is not an error now; StorageFailed and SlotBusy are raised."""
+        self._provider.load_soon()
         try:
             self._ready()
         except StorageFull as error:
@@ -86,7 +85,7 @@ class Receiver:
             metrics.associations_rejected.labels("calling_aet").inc()
             return verdict
         metrics.associations_open.inc()
-        return Accept()
+        return Accept(note=verdict)
 
     def echo(self, association: AssociationInfo) -> int:
         """C-ECHO (PS3.7 9.1.5): the spool need not be open for it."""
@@ -114,7 +113,7 @@ class Receiver:
     ) -> tuple[int, Iterator[Outgoing]]:
         """C-GET (PS3.4 C.4.3): stored bytes on the same association."""
         self._require(association, "get")
-        return self._provider.get(request, cancelled)
+        return self._provider.get(association, request, cancelled)
 
     def move(
         self, association: AssociationInfo, request: MoveRequest, cancelled: Callable[[], bool]
@@ -133,7 +132,6 @@ class Receiver:
         """Tell the indexer that nothing more comes, whatever the reason."""
         metrics.associations_open.dec()
         log.debug("association %s from %s ended: %s", association.id, association.peer.host, how)
-        self._here.pop(association.id, None)
         try:
             if self._opened:
                 self._spool.note_association_end(association.id)
@@ -142,12 +140,7 @@ class Receiver:
             log.warning("the end of an association could not be noted: %s", error)
 
     def _caller(self, association: AssociationInfo) -> Caller:
-        caller = self._here.get(association.id)
-        if caller is None:
-            # Its first request. Judged anew: the engine knows the association only now.
-            verdict = self._callers.judge(association.request, association.peer)
-            caller = self._here[association.id] = verdict if isinstance(verdict, Caller) else _NOBODY
-        return caller
+        return association.note if isinstance(association.note, Caller) else _NOBODY
 
     def _require(self, association: AssociationInfo, action: str) -> None:
         if not self._caller(association).may(action):

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from django.db import connection, transaction
 from django.utils import timezone
 
+from gantry.audit import By, Json, record
 from gantry.nodes.address import check_aet
 from gantry.nodes.errors import BadAddress
 from gantry.receiver.callers import CHANNEL
@@ -27,7 +28,7 @@ def allow(
     hosts: Sequence[str] = (),
     certificate: str = "",
     name: str = "",
-    by: str = "",
+    by: By | str = "",
 ) -> Caller:
     """Let the caller of an AE title in, from now on for exactly this; its refusals are forgotten.
 
@@ -45,20 +46,20 @@ def allow(
         "enabled": True,
         **{f"may_{action}": action in may for action in ACTIONS},
     }
-    return _put(aet, values, by)
+    return _put("caller.allow", aet, values, by)
 
 
-def deny(aet: str, *, by: str = "") -> Caller:
+def deny(aet: str, *, by: By | str = "") -> Caller:
     """Refuse an AE title whatever the settings say of strangers and nodes; what it might do is kept. Raises BadCaller."""
-    return _put(_checked(aet), {"enabled": False}, by)
+    return _put("caller.deny", _checked(aet), {"enabled": False}, by)
 
 
-def remove(aet: str) -> None:
+def remove(aet: str, *, by: By | str = "") -> None:
     """Forget an AE title: it is a stranger again. Raises CallerMissing."""
     with transaction.atomic():
-        count, _ = Caller.objects.filter(aet=aet.strip(" ")).delete()
-        if not count:
-            raise CallerMissing(f"there is no caller {aet[:20]!r}: `gantry caller list` shows those that are")
+        caller = get(aet)
+        _record("caller.remove", by, caller.aet, _shown(caller), None)
+        caller.delete()
         _announce()
 
 
@@ -108,15 +109,33 @@ def _check_fingerprint(text: str) -> str:
     return plain
 
 
-def _put(aet: str, values: dict[str, object], by: str) -> Caller:
+def _put(act: str, aet: str, values: dict[str, object], by: By | str) -> Caller:
     with transaction.atomic():
+        before = _shown(Caller.objects.select_for_update().filter(aet=aet).first())
+        made_by = by if isinstance(by, str) else by.who
         caller, _ = Caller.objects.update_or_create(
-            aet=aet, defaults=values, create_defaults={**values, "created_at": timezone.now(), "created_by": by}
+            aet=aet, defaults=values, create_defaults={**values, "created_at": timezone.now(), "created_by": made_by}
         )
+        _record(act, by, aet, before, _shown(caller))
         if values["enabled"]:
             RefusedCaller.objects.filter(aet=aet).delete()
         _announce()
     return caller
+
+
+def _shown(caller: Caller | None) -> Json:
+    if caller is None:
+        return None
+    return {
+        "may": actions_of(caller), "hosts": list(caller.hosts), "certificate": caller.certificate, "name": caller.name,
+        "enabled": caller.enabled,
+    }  # fmt: skip
+
+
+def _record(act: str, by: By | str, aet: str, before: Json, after: Json) -> None:
+    who = By(by or "system") if isinstance(by, str) else by
+    with connection.cursor() as cursor:
+        record(cursor, act, who, kind="caller", key=aet, before=before, after=after)
 
 
 def _announce() -> None:

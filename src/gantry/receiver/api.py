@@ -9,11 +9,17 @@ from ninja import Path, Query, Router, Status
 
 from gantry.accounts.page import PageQuery, answer, by_id
 from gantry.accounts.route import actor_of, may
+from gantry.accounts.sign_in import address_of
+from gantry.audit import By, by_actor
 from gantry.receiver import allow
 from gantry.receiver.models import Caller, RefusedCaller
 from gantry.receiver.schemas import AeTitle, CallerChange, CallerIn, CallerOut, CallerPage, RefusedPage
 
 router = Router(tags=["callers"])
+
+
+def _by(request: HttpRequest) -> By:
+    return by_actor(actor_of(request), address_of(request))
 
 
 @router.get("/callers", auth=may("callers.view"), response=CallerPage, summary="List callers")
@@ -26,9 +32,8 @@ def list_callers(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any
 @router.post("/callers", auth=may("callers.edit"), response={201: CallerOut}, summary="Allow a caller")
 def allow_caller(request: HttpRequest, body: CallerIn) -> Status[Caller]:
     """Let the caller of an AE title in, for exactly what is given; an entry it has is replaced."""
-    by = f"user {actor_of(request).user_id}"
     caller = allow.allow(
-        body.aet, may=body.may, hosts=body.hosts, certificate=body.certificate, name=body.name, by=by
+        body.aet, may=body.may, hosts=body.hosts, certificate=body.certificate, name=body.name, by=_by(request)
     )  # fmt: skip
     return Status(201, caller)
 
@@ -43,11 +48,11 @@ def list_refused_callers(request: HttpRequest, query: Query[PageQuery]) -> dict[
 @router.patch("/callers/{aet}", auth=may("callers.edit"), response=CallerOut, summary="Deny a caller")
 def deny_caller(request: HttpRequest, aet: Path[AeTitle], body: CallerChange) -> Caller:
     """Refuse an AE title from now on, also when it is a node."""
-    return allow.deny(allow.get(aet).aet)
+    return allow.deny(allow.get(aet).aet, by=_by(request))
 
 
 @router.delete("/callers/{aet}", auth=may("callers.edit"), response={204: None}, summary="Forget a caller")
 def remove_caller(request: HttpRequest, aet: Path[AeTitle]) -> Status[None]:
     """It is a stranger again."""
-    allow.remove(aet)
+    allow.remove(aet, by=_by(request))
     return Status(204, None)

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import psycopg
 
 from dimse.acceptance import AssociationInfo
-from dimse.dictionary import tag_of, vr_of
-from dimse.identifier import CHARACTER_SET, UTF8, Identifier, IdentifierError, Value
+from dimse.dictionary import tag_of
+from dimse.identifier import Identifier, IdentifierError
 from dimse.operations import Final as Answered
 from dimse.operations import FindRequest, Match
 from dimse.status import CANNOT_UNDERSTAND, DATA_SET_DOES_NOT_MATCH, OUT_OF_RESOURCES, SOP_CLASS_NOT_SUPPORTED
 from gantry.catalogue.errors import BadQuery, QueryStopped
 from gantry.catalogue.query import LEVELS, Page, Query, pages, supported_keys
 from gantry.dataset.charset import character_set
-from gantry.dataset.encode import encode_text
+from gantry.receiver.answers import Answers, Question
 from gantry.receiver.errors import IndexAway
 from gantry.receiver.index import Index
 
@@ -40,17 +39,6 @@ _ASIDE: Final = frozenset({
     "SpecificCharacterSet", "QueryRetrieveLevel", "QueryRetrieveView", "TimezoneOffsetFromUTC", "RetrieveAETitle",
     "InstanceAvailability",
 })  # fmt: skip
-_LEVEL, _RETRIEVE_AET, _AVAILABILITY = tag_of("QueryRetrieveLevel"), tag_of("RetrieveAETitle"), tag_of("InstanceAvailability")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What was asked: the query, whether the index has all of its keys, and what each answer needs besides."""
-
-    query: Query
-    complete: bool
-    charset: Value
-    availability: bool
 
 
 def find(
@@ -79,17 +67,17 @@ def find(
     if question is None:
         yield Answered(SOP_CLASS_NOT_SUPPORTED)
         return
-    answers = _Answers(question, association.called_aet, request.transfer_syntax_uid)
-    last = Page([], last=True)
+    answers = Answers(question, association.called_aet, request.transfer_syntax_uid)
+    last = Page([], [], last=True)
     try:
         with index.connection() as connection:
             for page in pages(connection, question.query, stop=cancelled):
                 if page.last:
                     last = page
                     break
-                yield from map(answers.match, page.rows)
+                yield from answers.matches(page)
         # Most answers are one page: the connection is free for others while they are sent.
-        yield from map(answers.match, last.rows)
+        yield from answers.matches(last)
     except QueryStopped:
         yield Answered(CANCELLED)
     except BadQuery as error:
@@ -124,7 +112,7 @@ def read_question(request: FindRequest, limit: int = 0) -> Question | None:
         raise BadQuery("QueryRetrieveLevel", "is missing or unknown")
     supported = supported_keys(level)
     keys = {keyword: asked.texts(keyword) for keyword in asked if keyword in supported}
-    query = Query(level, root, keys, relational=request.relational, limit=limit)
+    query = Query(level, root, keys, relational=request.relational, limit=limit, combined=request.combined)
     query.check()
     complete = all(keyword in supported or keyword in _ASIDE for keyword in asked)
     return Question(query, complete, asked.get("SpecificCharacterSet", ""), "InstanceAvailability" in asked)
@@ -133,39 +121,3 @@ def read_question(request: FindRequest, limit: int = 0) -> Question | None:
 def decode(raw: bytes, charset: bytes, person_name: bool) -> str:
     """Text of an identifier, with all that the standard and its users have as character sets."""
     return character_set(charset).decode(raw, [], person_name=person_name)
-
-
-class _Answers:
-    """Makes identifiers of rows."""
-
-    def __init__(self, question: Question, aet: str, transfer_syntax_uid: str) -> None:
-        self._question = question
-        self._syntax = transfer_syntax_uid
-        self._places: dict[str, tuple[int, str]] = {}
-        self._same: dict[int, tuple[str, Value]] = {
-            _LEVEL: ("CS", question.query.level),
-            _RETRIEVE_AET: ("AE", aet),
-        }
-        if question.availability:
-            self._same[_AVAILABILITY] = "CS", "ONLINE"
-
-    def match(self, row: dict[str, Any]) -> Match:
-        """A pending answer."""
-        elements = dict(self._same)
-        plain = True
-        for keyword, value in row.items():
-            place = self._places.get(keyword)
-            if place is None:
-                tag = tag_of(keyword)
-                place = self._places[keyword] = tag, vr_of(tag)
-            elements[place[0]] = place[1], value
-            plain = plain and (value if isinstance(value, str) else "".join(value)).isascii()
-        if not plain:
-            # encode() takes UTF-8 where the text does not fit.
-            elements[CHARACTER_SET] = "CS", self._question.charset or UTF8
-        try:
-            data = Identifier.made(elements).encode(self._syntax, encode=encode_text)
-        except IdentifierError as error:  # a header value that is no number: left out
-            elements.pop(error.tag, None)
-            data = Identifier.made(elements).encode(self._syntax, encode=encode_text)
-        return Match(data, self._question.complete)

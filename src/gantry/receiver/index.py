@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -78,12 +79,15 @@ class Index:
 
 
 def _answers(connection: psycopg.Connection) -> bool:
-    """A server that was restarted has closed its end: the next statement would fail without need."""
-    try:
-        connection.execute("")
-    except psycopg.Error:
+    """A server that was restarted has closed its end: the next statement would fail without need.
+
+    Then there is something to read (its last words or the end of the stream), and otherwise never, between statements.
+    """
+    if connection.closed:
         return False
-    return True
+    there = select.poll()  # not select(), which knows no descriptor beyond 1023
+    there.register(connection.fileno(), select.POLLIN)
+    return not there.poll(0)
 
 
 def _close(connection: psycopg.Connection) -> None:

@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dimse.acceptance import Limits
+from dimse.blocking.doorkeeper import Doorkeeper
 from dimse.blocking.server import Server
 from dimse.negotiation import AcceptServices
 from gantry.config import Config
 from gantry.receiver.acceptor import Receiver
 from gantry.receiver.callers import Callers
 from gantry.receiver.provider import Provider
-from gantry.receiver.secure import tls_context
+from gantry.receiver.secure import RenewedContext
 from gantry.storage.spool_writer import SpoolWriter
 
 log = logging.getLogger("gantry.receiver")
@@ -25,7 +26,7 @@ log = logging.getLogger("gantry.receiver")
 GRACE_SECONDS = 6.0
 _SYSTEMD_FIRST = 3
 #: What is offered to everybody; what a caller may not do is answered 0124.
-OFFERED = AcceptServices(find=True, retrieve=True, commitment=True, relational=True)
+OFFERED = AcceptServices(find=True, retrieve=True, commitment=True, relational=True, combined=True)
 
 
 def inherited_sockets() -> tuple[socket.socket | None, socket.socket | None]:
@@ -58,10 +59,10 @@ def listen(
     """Serve `listener`, and `tls_listener` over TLS, until `stop` is set: what is stored goes into the spool slot `slot`.
 
     Then instances under way are finished, idle associations aborted, the spool closed. Several processes may
-    serve the same sockets, each with its own slot. Each listener has the limits of the settings for itself. Raises
+    serve the same sockets, each with its own slot. Both listeners together have the places of the settings. Raises
     SlotBusy, StorageFailed, OSError, TlsError.
     """
-    context = tls_context(config) if tls_listener is not None else None
+    context = RenewedContext.of(config) if tls_listener is not None and config.dicom_tls_address else None
     spool = SpoolWriter(Path(config.home), slot, durability=config.durability, reserve_bytes=config.disk_reserve_mb * 1024 * 1024)
     callers, provider = Callers(Path(config.home), config.unknown_callers), Provider(config)
     receiver = Receiver(spool, slot, callers, provider, aet=config.aet, any_called_aet=config.accept_any_called_aet)
@@ -73,9 +74,10 @@ def listen(
         association_seconds=config.association_seconds,
         idle_seconds=config.idle_seconds,
     )
-    servers = [Server(listener, receiver, limits=limits, policy=OFFERED)]
+    doorkeeper = Doorkeeper(limits)
+    servers = [Server(listener, receiver, limits=limits, policy=OFFERED, doorkeeper=doorkeeper)]
     if tls_listener is not None:
-        servers.append(Server(tls_listener, receiver, limits=limits, policy=OFFERED, tls=context))
+        servers.append(Server(tls_listener, receiver, limits=limits, policy=OFFERED, tls=context, doorkeeper=doorkeeper))
     try:
         _serve(servers, slot, config.aet, stop)
     finally:

@@ -10,9 +10,9 @@ from uuid import UUID
 import psycopg
 
 from dimse.acceptance import AssociationInfo
-from dimse.answering import failed_list, final_status
 from dimse.errors import Refused
 from dimse.operations import Final, MoveRequest, SubOperations
+from dimse.retrieval import failed_list, final_status
 from dimse.status import OUT_OF_RESOURCES, SUCCESS
 from gantry import database
 from gantry.receiver.errors import IndexAway
@@ -22,8 +22,8 @@ from gantry.transfers.move import MoveProgress, cancel_move, move_failures, move
 
 log = logging.getLogger("gantry.receiver")
 DESTINATION_UNKNOWN, CANNOT_PERFORM, CANCELLED = 0xA801, 0xA702, 0xFE00
-#: How often the ledger is asked, and how often the asker hears of it, seconds.
-POLL_SECONDS, PENDING_SECONDS = 0.1, 1.0
+#: How often the ledger is asked at least and at most, and how often the asker hears of it, seconds.
+POLL_SECONDS, SHORTEST_POLL_SECONDS, PENDING_SECONDS = 0.1, 0.02, 1.0
 #: A move that does not advance for so long has failed, seconds: longer than a delivery waits for one answer.
 STALLED_SECONDS = 180.0
 #: How long a database that went away may take to come back, seconds.
@@ -73,7 +73,7 @@ class _Watch:
         self._index = index
         self._id = move_id
         self._request = request
-        self._advanced = time.monotonic()
+        self._began = self._advanced = time.monotonic()
         self._answered = self._advanced
         self._last: MoveProgress | None = None
 
@@ -95,12 +95,18 @@ class _Watch:
                 if time.monotonic() - self._answered >= PENDING_SECONDS:
                     self._answered = time.monotonic()
                     yield _counts(progress)
-                _pause(cancelled)
+                _pause(self._patience(progress), cancelled)
             ended = True
             yield self._final(progress)
         finally:
             if not ended:
                 self._take_back("the asker went away")
+
+    def _patience(self, progress: MoveProgress) -> float:
+        """Half of what the rest will take at the pace so far: the end is heard of soon, and few ask meanwhile."""
+        took, done = time.monotonic() - self._began, progress.completed + progress.failed + progress.warned
+        rest = took * progress.remaining / done if done else took
+        return min(POLL_SECONDS, max(SHORTEST_POLL_SECONDS, rest / 2))
 
     def _look(self) -> MoveProgress:
         """The counts; through a database that is away for a while."""
@@ -156,8 +162,8 @@ def _counts(progress: MoveProgress) -> SubOperations:
     return SubOperations(progress.remaining + progress.cancelled, progress.completed, progress.failed, progress.warned)
 
 
-def _pause(cancelled: Callable[[], bool]) -> None:
+def _pause(seconds: float, cancelled: Callable[[], bool]) -> None:
     """Until the next look; a cancel is heard in between."""
-    until = time.monotonic() + POLL_SECONDS
+    until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and not cancelled():
         time.sleep(min(left, 0.02))

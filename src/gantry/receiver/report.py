@@ -17,10 +17,11 @@ from dimse.status import Category, category_of
 from dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from gantry import database
 from gantry.nodes import registry
-from gantry.nodes.associate import associate
+from gantry.nodes.commit import forget
 from gantry.nodes.explain import explain
 from gantry.nodes.items import SendTarget
 from gantry.nodes.models import Node
+from gantry.nodes.parting import parting
 from gantry.receiver.commit import Failure, Reference, defer_report, find_copies, judge, report_request, save_judgement
 from gantry.transfers.backoff import ceiling
 
@@ -98,7 +99,7 @@ def _tell(calling_aet: str, transaction: str, references: Sequence[Reference], f
 def _send(target: SendTarget, transaction: str, references: Sequence[Reference], failures: Sequence[Failure]) -> str:
     # We are the provider although we call: role selection says so (PS3.4 J.3.3.1).
     proposal = ContextProposal(STORAGE_COMMITMENT, (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN), scu=False, scp=True)
-    with associate(target, [proposal]) as association:
+    with parting(target, [proposal]) as association:
         syntax = next((syntax for sop_class, syntax in association.accepted if sop_class == STORAGE_COMMITMENT), "")
         if not syntax:
             return "it does not take reports of storage commitment"
@@ -106,3 +107,12 @@ def _send(target: SendTarget, transaction: str, references: Sequence[Reference],
     if category_of(answer.status) in {Category.SUCCESS, Category.WARNING}:
         return ""
     return f"it answered {answer.status:04X} {answer.comment}".strip()
+
+
+def forget_ended(connection: psycopg.Connection, days: int) -> int:
+    """Delete commitments that were reported, or given up, more than `days` ago; gives how many. 0 days: none.
+
+    `connection` in autocommit: a few at a time, so that nobody waits for us. What was asked of us and is not yet
+    reported stays.
+    """
+    return forget(connection, "gantry.receiver", "forget_commitments", days)

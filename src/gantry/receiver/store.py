@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Final
 
 from dimse.acceptance import AssociationInfo, StoreAnswer, StoreRequest
@@ -34,23 +35,27 @@ _stored = metrics.received_instances.labels("0000")
 class StoredInstance:
     """Takes the data set of one C-STORE; the sink of the wire engine."""
 
-    __slots__ = ("_command", "_identity", "_object", "_syntax")
+    __slots__ = ("_began", "_command", "_identity", "_object", "_syntax", "_timer")
 
     def __init__(
         self, spool: SpoolWriter, slot: str, association: AssociationInfo, command: StoreRequest, context: AcceptedContext
     ) -> None:
         """Raises StorageFull when the volume is below its reserve."""
         request = association.request
+        moved_by = command.move_originator_aet.strip()
         prefix, digest_at = build_prefix(
             Envelope(
                 "dimse", command.sop_class_uid, command.sop_instance_uid, context.transfer_syntax, request.calling_aet,
                 request.called_aet, association.peer.host, association.id, slot, datetime.now(UTC), None,
+                moved_by, command.move_originator_message_id if moved_by else None,
             )
         )  # fmt: skip
         self._object = spool.begin(prefix, digest_at)
         self._command = command
         self._syntax = context.transfer_syntax
         self._identity: Identity | None = None
+        self._timer = metrics.receive_timer(request.calling_aet)
+        self._began = perf_counter()
 
     def write(self, view: memoryview) -> None:
         """Keep a fragment. Raises Refused with A700 or 0110 when the volume cannot."""
@@ -80,6 +85,7 @@ class StoredInstance:
         except StorageError as error:
             raise _refusal(error) from error
         metrics.received_bytes.inc(size)
+        self._timer.observe(perf_counter() - self._began)
         if verdict.accepted or not seen:
             _stored.inc()
             return _SUCCESS

@@ -9,7 +9,8 @@ from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
 from gantry import config, database
-from gantry.receiver.report import report
+from gantry.nodes.commit import forget_old
+from gantry.receiver.report import forget_ended, report
 
 
 class _Stop(threading.Event):
@@ -37,3 +38,13 @@ def report_commitment(context: JobContext, commitment_id: int) -> None:
     """Report one storage commitment; a failed attempt arranges the next one itself."""
     with closing(database.connect(autocommit=True, application="gantry-commitment")) as connection:
         report(connection, config.current().home, commitment_id, _Stop(context))
+
+
+@app.periodic(cron="23 3 * * *")
+@app.task(name="gantry.receiver.work.clean_commitments", queue="commitments", queueing_lock="clean-commitments")
+def clean_commitments(timestamp: int) -> None:
+    """Each night: forget storage commitments, theirs and ours, that ended longer ago than `commitment_days`."""
+    with closing(database.connect(autocommit=True, application="gantry-commitment")) as connection:
+        days = config.current().commitment_days
+        forget_ended(connection, days)
+        forget_old(connection, days)

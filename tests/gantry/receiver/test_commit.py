@@ -197,3 +197,26 @@ def test_the_worker_knows_what_is_deferred(connection: psycopg.Connection) -> No
     ).fetchall()
     assert [(row[1], row[2]) for row in rows] == [({"commitment_id": 7}, None), ({"commitment_id": 7}, True)]
     assert {row[0] for row in rows} <= set(app.tasks)
+
+
+def test_old_commitments_are_forgotten_and_open_ones_never(connection: psycopg.Connection) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from gantry.nodes.commit import forget_old
+    from gantry.nodes.models import Commitment as Asked
+
+    now = datetime.now(UTC)
+    for number, (status, days) in enumerate(
+        [("reported", 91), ("reported", 89), ("given up", 91), ("asked", 500), ("judged", 500)]
+    ):
+        old = now - timedelta(days=days)
+        Commitment.objects.create(
+            transaction_uid=f"1.2.{number}", calling_aet="A", called_aet="B", instances=[], status=status, created_at=old,
+            judged_at=None if status == "asked" else old, reported_at=old if status == "reported" else None,
+        )  # fmt: skip
+    for number, days in enumerate((100, 10)):
+        Asked.objects.create(transaction_uid=f"1.3.{number}", instances=[], requested_at=now - timedelta(days=days))
+    assert (receiver_report.forget_ended(connection, 0), forget_old(connection, 0)) == (0, 0)
+    assert (receiver_report.forget_ended(connection, 90), forget_old(connection, 90)) == (2, 1)
+    assert statuses() == ["reported", "asked", "judged"]
+    assert list(Asked.objects.values_list("transaction_uid", flat=True)) == ["1.3.1"]

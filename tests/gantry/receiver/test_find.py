@@ -24,7 +24,7 @@ from dimse.acceptance import AssociationInfo, PeerAddress
 from dimse.blocking import ClientAssociation, connect
 from dimse.dictionary import tag_of
 from dimse.identifier import Identifier, IdentifierError
-from dimse.items import UserInformation
+from dimse.items import ExtendedNegotiation, UserInformation
 from dimse.negotiation import ContextProposal
 from dimse.operations import Final, FindRequest, Match
 from dimse.pdu import AssociateRequest
@@ -180,8 +180,7 @@ def test_cancel_while_the_database_works(receiver: Served, monkeypatch: pytest.M
     original = catalogue_query._select
 
     def slow(*arguments: Any) -> Any:
-        statement, parameters = original(*arguments)
-        return f"{statement} AND pg_sleep(20) IS NOT NULL", parameters
+        return original(*arguments).extended("AND pg_sleep(20) IS NOT NULL")
 
     monkeypatch.setattr(catalogue_query, "_select", slow)
     with asking(receiver) as association:
@@ -211,6 +210,33 @@ def test_index_away(receiver: Served, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _association() -> AssociationInfo:
     return AssociationInfo(uuid4(), PeerAddress("127.0.0.1", 1), AssociateRequest("GANTRY", "TESTS", (), UserInformation()), {})
+
+
+@pytest.mark.parametrize("combined", [True, False])
+def test_date_and_time_are_one_moment_where_that_was_negotiated(
+    connection: psycopg.Connection, tmp_path: Path, combined: bool
+) -> None:
+    """From 22:00 on one day to 02:00 on the next: alone, no time is after the one and before the other (PS3.4 C.2.2.2.5.4)."""
+    moments = {"4": ("20240131", "2300"), "5": ("20240201", "010000.5"), "6": ("20240131", "1200"), "7": ("20240201", "1200")}
+    rows = [
+        make_row("1", study=study, header={"PatientID": f"P{study}", "PatientName": "X", "StudyDate": day, "StudyTime": clock})
+        for study, (day, clock) in moments.items()
+    ]
+    with connection.transaction():
+        index_versions(connection, rows, batch_id=uuid4(), now=datetime.now(UTC))
+    proposals = [ContextProposal(STUDY_ROOT, (EXPLICIT_VR_LITTLE_ENDIAN,))]
+    extended = (ExtendedNegotiation(STUDY_ROOT, bytes((0, combined, 1))),)
+    with serving(tmp_path) as served, connect(
+        "127.0.0.1", served.port, called_aet="GANTRY", calling_aet="TESTS", contexts=proposals, response_timeout=30,
+        extended=extended,
+    ) as association:  # fmt: skip
+        accepted = association.core.accept_pdu
+        assert accepted is not None
+        assert accepted.user.extended[0].information == bytes((0, combined, 0)), "fuzzy names are not offered"
+        keys = {"QueryRetrieveLevel": "STUDY", "PatientID": "", "StudyDate": "20240131-20240201", "StudyTime": "2200-0200"}
+        found, _, final = ask(association, **keys)
+        assert {one.text("PatientID") for one in found} == ({"P4", "P5"} if combined else set())
+        assert final.status == 0
 
 
 def test_limit_and_foreign_classes(people: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pydicom
 import pytest
 from tests.gantry.receiver.asking import Kept, ask, identifier
 from tests.gantry.receiver.served import Served, serving
 from tests.gantry.transfers.seed import SeededStudy, seed_study
-from tests.support.part10_files import EXPLICIT_LITTLE_ENDIAN
+from tests.support.part10_files import CT_IMAGE_STORAGE, EXPLICIT_LITTLE_ENDIAN
 
+from dimse.blocking import connect
 from dimse.identifier import Identifier
-from dimse.negotiation import STUDY_ROOT_GET
+from dimse.negotiation import STUDY_ROOT_GET, ContextProposal
+from dimse.uids import IMPLICIT_VR_LITTLE_ENDIAN
+from gantry.dataset.transcode import transcoded
 from gantry.main.home import Home
+from gantry.nodes import ahead
 
 
 @pytest.fixture
@@ -85,7 +91,11 @@ def test_nothing_found_is_a_success_with_nothing(receiver: Served) -> None:
     assert (final.status, kept.got) == (0, {})
 
 
-def test_a_damaged_instance_fails_and_is_named(receiver: Served, study: SeededStudy) -> None:
+@pytest.mark.parametrize("ahead_from", [1, 1 << 30], ids=["read ahead", "read in turn"])
+def test_a_damaged_instance_fails_and_is_named(
+    receiver: Served, study: SeededStudy, monkeypatch: pytest.MonkeyPatch, ahead_from: int
+) -> None:
+    monkeypatch.setattr(ahead, "AHEAD_FROM", ahead_from)
     damaged = study.instances[2].path
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
@@ -97,6 +107,54 @@ def test_a_damaged_instance_fails_and_is_named(receiver: Served, study: SeededSt
     assert kept.got == bytes_of(study, 0, 1, 3)
     failed = Identifier.parse(final.data, EXPLICIT_LITTLE_ENDIAN).texts("FailedSOPInstanceUIDList")
     assert failed == [study.instances[2].uid, study.instances[4].uid]
+
+
+def test_with_the_digest_left_to_the_scrubber_a_missing_file_fails_still(home: Home, connection: psycopg.Connection) -> None:
+    with serving(home.path, retrieve_digest="scrubber") as receiver:
+        study = seed_study(receiver.home, 3)
+        changed = study.instances[0]
+        content = bytearray(changed.path.read_bytes())
+        content[-1] ^= 1
+        changed.path.write_bytes(content)
+        study.instances[1].path.unlink()
+        kept = Kept()
+        final = get(receiver, kept, "STUDY", StudyInstanceUID=study.uid)
+        assert (final.status, final.counts.completed, final.counts.failed) == (0xB000, 2, 1)
+        assert kept.got[changed.uid] == bytes(content[-len(changed.dataset) :]), "nobody compared it"
+
+
+@pytest.mark.parametrize("transcode", ["never", "uncompressed"])
+def test_an_asker_that_takes_another_syntax_only(home: Home, connection: psycopg.Connection, transcode: str) -> None:
+    with serving(home.path, transcode=transcode) as receiver:
+        study = seed_study(receiver.home, 2)
+        kept = Kept()
+        contexts = [
+            ContextProposal(STUDY_ROOT_GET, (EXPLICIT_LITTLE_ENDIAN,)),
+            ContextProposal(CT_IMAGE_STORAGE, (IMPLICIT_VR_LITTLE_ENDIAN,), scu=True, scp=True),
+        ]
+        with connect(
+            "127.0.0.1", receiver.port, called_aet="GANTRY", calling_aet="TESTS", contexts=contexts, response_timeout=30
+        ) as association:
+            operation = association.get(identifier("STUDY", StudyInstanceUID=study.uid), sop_class_uid=STUDY_ROOT_GET, store=kept)
+            for _ in operation:
+                pass
+    final = operation.final
+    assert final.counts is not None
+    if transcode == "never":
+        assert (final.status, final.counts.failed, kept.got) == (0xA702, 2, {})
+        failed = Identifier.parse(final.data, EXPLICIT_LITTLE_ENDIAN).texts("FailedSOPInstanceUIDList")
+        assert failed == [stored.uid for stored in study.instances]
+        return
+    assert (final.status, final.counts.completed) == (0, 2)
+    for stored in study.instances:
+        whole = stored.path.read_bytes()
+        size = len(stored.dataset)
+        with transcoded(stored.path, len(whole) - size, size, EXPLICIT_LITTLE_ENDIAN, (IMPLICIT_VR_LITTLE_ENDIAN,)) as given:
+            assert given is not None
+            assert kept.got[stored.uid] == b"".join(given[1])
+        given_back = pydicom.dcmread(io.BytesIO(kept.got[stored.uid]), force=True)
+        assert given_back.SOPInstanceUID == stored.uid
+        assert given_back.PixelData in stored.dataset
 
 
 def test_a_cancel_stops_it(receiver: Served, study: SeededStudy) -> None:

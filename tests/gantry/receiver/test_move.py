@@ -118,7 +118,7 @@ def test_who_cannot_be_moved_to(receiver: Served, connection: psycopg.Connection
         began = time.monotonic()
         final, _ = move(receiver, study)  # nobody listens there
     assert (final.status, final.counts.failed) == (0xA702, 100)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60  # not after the 180 s of a move that does not advance
 
 
 def test_a_cancel_leaves_the_rest_unsent(

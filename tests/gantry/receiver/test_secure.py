@@ -128,3 +128,36 @@ def test_what_the_doctor_says(home: Home, authority: Authority, ours: Pair, tmp_
     assert list(examine(Config(home=home.path))) == []
     with pytest.raises(ValueError, match="dicom_tls_certificate and dicom_tls_key"):
         Config(home=home.path, dicom_tls_address="127.0.0.1:0", dicom_tls_clients="none")
+
+
+def test_a_revoked_certificate_gets_nowhere(home: Home, connection: psycopg.Connection, authority: Authority, ours: Pair) -> None:
+    good, bad = authority.issue("kept"), authority.issue("withdrawn")
+    revoked = authority.revoke(bad)
+    with serving(home, authority, ours, unknown_callers="store", dicom_tls_crl=revoked) as (_, secure):
+        with associate(secure, client_context(good.files(authority.certificate))) as association:
+            assert association.echo() == 0
+        with pytest.raises(TlsError) as caught:
+            associate(secure, client_context(bad.files(authority.certificate)))
+        assert caught.value.kind == "own-revoked"
+
+
+def test_both_ports_share_the_places_of_the_settings(
+    home: Home, connection: psycopg.Connection, authority: Authority, ours: Pair
+) -> None:
+    context = client_context(authority.issue("sharer").files(authority.certificate))
+    with serving(home, authority, ours, unknown_callers="store", max_associations=1) as (plain, secure):
+        for (port, tls), (other, with_tls) in (((plain, None), (secure, context)), ((secure, context), (plain, None))):
+            association: list[ClientAssociation] = []
+
+            def joined(port: int = port, tls: TlsContext | None = tls, found: list[ClientAssociation] = association) -> bool:
+                try:
+                    found.append(associate(port, tls))
+                except AssociationRejected:  # the place of the one before is given back in a moment
+                    return False
+                return True
+
+            until(joined)
+            with association[0]:
+                with pytest.raises(AssociationRejected) as refused:
+                    associate(other, with_tls)
+                assert (refused.value.result, refused.value.source, refused.value.reason) == (2, 3, 2)

@@ -67,3 +67,9 @@ UPDATE receiver_commitment
 SET attempts = attempts + 1, error = %(error)s, status = CASE WHEN attempts + 1 >= %(limit)s THEN 'given up' ELSE status END
 WHERE id = %(id)s
 RETURNING attempts, status
+
+-- name: forget_commitments
+DELETE FROM receiver_commitment WHERE id IN (
+    SELECT id FROM receiver_commitment
+    WHERE status IN ('reported', 'given up') AND COALESCE(reported_at, judged_at, created_at) < now() - make_interval(days => %(days)s)
+    LIMIT %(batch)s)
