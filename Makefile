@@ -14,7 +14,7 @@ ARGS ?=
 # Test processes beside each other; each has a database of its own.
 JOBS ?= 2
 
-.PHONY: help setup up demo test lint types docs bench torture fuzz roundtrip lock clean
+.PHONY: help setup up demo test lint types docs bench torture fuzz roundtrip previous lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ fuzz: $(FUZZ_VENV)/.installed ## fuzz all that reads foreign bytes, coverage-gui
 
 roundtrip: $(DEV) ## send every file of a folder through Gantry to DCMTK and compare (FOLDER=...)
 	@$(BIN)/python tools/roundtrip.py $(FOLDER) $(ARGS)
+
+previous: $(DEV) ## the tests of the previous release on the tables of this one (ARGS="--commit REF")
+	@$(BIN)/python tools/previous_release.py $(ARGS)
 
 lock: ## resolve the dependencies anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

@@ -7,6 +7,7 @@ A test runs the check, so the reference cannot lag behind.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def metrics_page() -> str:
             labels = ", ".join(value._labelnames) or "-"
             suffix = "_total" if value._type == "counter" else ""
             lines.append(f"| `{value._name}{suffix}` | {value._type} | {labels} | {value._documentation} |")
+    for name, (names, words) in metrics.AT_SCRAPE.items():
+        lines.append(f"| `{name}` | gauge | {', '.join(names) or '-'} | {words} |")
     return "\n".join(lines) + "\n"
 
 
@@ -108,6 +111,16 @@ def conformance_page() -> str:
     return as_markdown(statement(config.Config()))
 
 
+def one_file_schema() -> str:
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry.main.django_settings")
+    django.setup()
+    from gantry.main.one_file.schema import json_schema
+
+    return json_schema()
+
+
 PAGES = {
     "settings.md": settings_page,
     "metrics.md": metrics_page,
@@ -116,6 +129,7 @@ PAGES = {
     "conformance.md": conformance_page,
     "dimse.md": dimse_page,
     "interoperability.md": interoperability_page,
+    "one-file.schema.json": one_file_schema,
 }
 
 
@@ -123,7 +137,7 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = []
     for name, make in PAGES.items():
-        text = NOTE + make()
+        text = (NOTE if name.endswith(".md") else "") + make()
         path = OUT / name
         if check and (not path.exists() or path.read_text() != text):
             stale.append(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -27,14 +28,15 @@ class _Object:
 
 
 class Sink:
-    """Listens on a port of 127.0.0.1; `answer(instance)` gives the status of each C-STORE (default 0000)."""
+    """Listens on a port of 127.0.0.1; `answer(instance)` gives the status of each C-STORE (default 0000). With `tls` over
+    TLS only."""
 
-    def __init__(self, port: int, answer: Callable[[str], int] | None = None) -> None:
+    def __init__(self, port: int, answer: Callable[[str], int] | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.answer = answer or (lambda _: 0)
         self.digests: dict[str, str] = {}
         self.times: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._server = Server(listen("127.0.0.1", port), self, limits=Limits())
+        self._server = Server(listen("127.0.0.1", port), self, limits=Limits(), tls=tls)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 

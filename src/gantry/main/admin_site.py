@@ -14,29 +14,38 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
+from django.forms import CharField, TextInput
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 
-from gantry.accounts import sign_in
-from gantry.accounts.allowed import allowed
+from gantry import config
+from gantry.accounts import second_factor, sign_in
 from gantry.accounts.errors import RequestRefused
 from gantry.accounts.models import User
 from gantry.accounts.route import View, view_anyone
+from gantry.main import openid
 
 #: Where somebody may be who has to change the password first.
 _BEFORE_CHANGE = frozenset({"login", "logout", "password_change", "password_change_done", "jsi18n"})
 
 
 class SignInForm(AuthenticationForm):
-    """Name and password, through the room accounts: the same lock-out for pages and API."""
+    """Name, password and code, through the room accounts: the same lock-out for pages and API."""
+
+    code = CharField(
+        label="Code (if you have a second factor)", required=False, max_length=32,
+        widget=TextInput(attrs={"autocomplete": "one-time-code"}),
+    )  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
         """Verify. The message is the same whatever was wrong."""
         name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if self.request is not None and name is not None and password:
             try:
-                self.user_cache = sign_in.verify(self.request, name, password)
+                user = sign_in.verify(self.request, name, password)
+                second_factor.require(self.request, user, self.cleaned_data.get("code") or "")
+                self.user_cache = user
             except RequestRefused as error:
                 raise ValidationError(f"{error.message} {error.advice}", code=error.code) from error
         return self.cleaned_data
@@ -68,14 +77,16 @@ class GantrySite(AdminSite):
     site_url = "/"
     enable_nav_sidebar = True
     login_form = SignInForm
+    login_template = "gantry/sign_in.html"
     empty_value_display = "-"
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Staff that `admin.use` is allowed to; the duty to change the password is looked at in `admin_view`."""
+        """Superusers, who are administrators; asked for each row, so without a query.
+
+        The duty to change the password is looked at in `admin_view`.
+        """
         user: User | AnonymousUser = request.user
-        if not isinstance(user, User) or not (user.is_staff or user.is_superuser):
-            return False
-        return user.must_change_password or bool(allowed(sign_in.actor_of_user(user), "admin.use"))
+        return isinstance(user, User) and user.is_superuser and user.is_active
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """The page, or first the page for a new password."""
@@ -93,10 +104,11 @@ class GantrySite(AdminSite):
         return guarded
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """The sign-in page, for everyone with an account; only staff gets further than the API's documentation."""
-        answer = super().login(request, extra_context)
+        """The sign-in page, for everyone with an account; only superusers get further than the API's documentation."""
+        more = {"self_registration": config.current().self_registration, "providers": openid.offered(), **(extra_context or {})}
+        answer = super().login(request, more)
         if request.user.is_authenticated and request.method == "POST":
-            request.session.set_expiry(sign_in.SESSION_SECONDS)
+            sign_in.mark_session(request)
         return answer
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:

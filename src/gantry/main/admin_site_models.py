@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin import ModelAdmin, action, display
 from django.contrib.auth.admin import UserAdmin
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
+from gantry.accounts import tokens, trail
+from gantry.accounts.actors import actor_of_user
 from gantry.accounts.models import Token, User
 from gantry.catalogue.models import Conflict, Instance, Patient, Series, Study, Version
 from gantry.facts.models import Fact
 from gantry.intake.models import QuarantinedObject
 from gantry.main.admin_site import GantrySite
 from gantry.nodes.models import Node
-from gantry.routing.models import Rule
+from gantry.routing.models import Decision, HeldInstance, RuleSet
 from gantry.transfers.models import Delivery
 
 if TYPE_CHECKING:  # these are generic for the type checker only
@@ -164,11 +166,28 @@ class NodePage(ReadOnly):
     ordering = ("name",)
 
 
-class RulePage(ReadOnly):
-    """Rules."""
+class RuleSetPage(ReadOnly):
+    """Versions of the rules."""
 
-    list_display = ("name", "enabled", "trigger", "conditions", "updated_at")
-    ordering = ("name",)
+    list_display = ("version", "state", "author", "note", "created_at", "activated_at", "retired_at")
+    list_filter = ("state",)
+    ordering = ("-version",)
+
+
+class DecisionPage(ReadOnly):
+    """Why studies went where they went."""
+
+    list_display = ("id", "study_id", "version", "rule_name", "trigger", "deliveries", "held", "first_at", "last_at")
+    ordering = ("-id",)
+    search_fields = ("rule_name__exact",)
+
+
+class HeldPage(ReadOnly):
+    """Instances that rules keep back."""
+
+    list_display = ("id", "study_id", "rule_name", "reason", "state", "held_at", "ended_at", "ended_by")
+    list_filter = ("state",)
+    ordering = ("-id",)
 
 
 class QuarantinePage(ReadOnly):
@@ -199,7 +218,8 @@ class TokenPage(ReadOnly):
     @action(description="Revoke the selected tokens")
     def revoke(self, request: HttpRequest, chosen: QuerySet[Token]) -> None:
         """End them, for good."""
-        chosen.filter(revoked_at=None).update(revoked_at=timezone.now())
+        for token in chosen.filter(revoked_at=None):
+            tokens.end(token, trail.by_request(request, actor_of_user(request.user)))
 
 
 class PersonPage(_PeoplePage):
@@ -212,7 +232,7 @@ class PersonPage(_PeoplePage):
     fieldsets = (
         (None, {"fields": ("username", "password", "must_change_password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
-        ("What they may", {"fields": ("role", "is_active", "is_staff")}),
+        ("What they may", {"fields": ("role", "is_active", "is_superuser")}),
         ("When", {"fields": ("last_login", "date_joined")}),
     )
     readonly_fields = ("last_login", "date_joined")
@@ -237,12 +257,24 @@ class PersonPage(_PeoplePage):
         """Switch them off instead."""
         return False
 
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Keep it, with an entry in the audit that says which fields changed."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            by = trail.by_request(request, actor_of_user(request.user))
+            trail.note(
+                "user.edit" if change else "user.add", by, kind="user", key=obj.username,
+                after={"role": obj.role, "active": obj.is_active, "changed": list(form.changed_data)},
+            )  # fmt: skip
+
 
 def register(site: GantrySite) -> None:
     """Put all of them on the site."""
     pages: dict[type[Model], type[ModelAdmin[Any]]] = {
         Study: StudyPage, Series: SeriesPage, Instance: InstancePage, Version: VersionPage, Patient: PatientPage,
-        Conflict: ConflictPage, Delivery: DeliveryPage, Node: NodePage, Rule: RulePage,
+        Conflict: ConflictPage, Delivery: DeliveryPage, Node: NodePage,
+        RuleSet: RuleSetPage,
+        Decision: DecisionPage, HeldInstance: HeldPage,
         QuarantinedObject: QuarantinePage, Fact: FactPage, Token: TokenPage, User: PersonPage,
     }  # fmt: skip
     for model, page in pages.items():

@@ -19,18 +19,27 @@ import gantry
 from gantry.accounts import connection
 from gantry.accounts.api import router as accounts
 from gantry.accounts.errors import RequestRefused
+from gantry.accounts.people_api import router as people
 from gantry.accounts.route import view_may
 from gantry.accounts.schemas import ErrorAnswer
+from gantry.alerts.api import router as alerts
 from gantry.catalogue.api import router as catalogue
+from gantry.catalogue.life_api import router as life
+from gantry.catalogue.life_api import wiring as life_wiring
+from gantry.facts.api import router as live
 from gantry.intake.api import router as intake
+from gantry.intake.storage_api import router as storage
 from gantry.main import errors_api
+from gantry.main.audit_api import router as audit
 from gantry.main.health_api import router as health
+from gantry.main.one_file.api import router as setup
 from gantry.nodes.api import router as nodes
 from gantry.nodes.api import wiring
 from gantry.receiver.api import router as callers
 from gantry.routing.api import router as routing
 from gantry.transfers.api import router as transfers
 from gantry.transfers.find import count_open
+from gantry.transfers.recycle import ABOVE, unlink_job
 
 DESCRIPTION = """\
 Send `Authorization: Bearer TOKEN` (`gantry token create` makes one) or sign in with `POST /api/v1/session`.
@@ -46,6 +55,7 @@ _REFUSALS = {
     "403": "Signed in, but not allowed",
     "404": "There is no such thing",
     "409": "It clashes with something that is there",
+    "410": "What it asks for is no longer kept",
     "413": "The body is too large",
     "415": "The body is not declared as JSON",
     "422": "The values are not valid",
@@ -163,7 +173,8 @@ def _build_v1() -> Api:
         parser=errors_api.JsonParser(), docs_decorator=_docs,
     )  # fmt: skip
     errors_api.install(api)
-    for router in (catalogue, nodes, callers, routing, transfers, intake, accounts, health):
+    rooms = (catalogue, nodes, callers, routing, transfers, intake, storage, life, accounts, people, audit, live, alerts, setup)
+    for router in (*rooms, health):
         api.add_router("", router)
     return api
 
@@ -177,5 +188,7 @@ def _build_root() -> Api:
 
 
 wiring.open_deliveries = lambda node_id: count_open(connection.of_request(), node_id)
+life_wiring.above = ABOVE
+life_wiring.unlink_soon = unlink_job.defer
 v1 = _build_v1()
 root = _build_root()

@@ -7,9 +7,10 @@ from typing import cast
 
 from django.core.asgi import get_asgi_application
 
-from gantry.main.asgi_limits import Limits
+from gantry.main.asgi_events import Events
+from gantry.main.asgi_limits import Busy, Limits
 from gantry.main.asgi_static import Application, StaticFiles
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry.main.django_settings")
 
-application = Limits(StaticFiles(cast("Application", get_asgi_application())))
+application = Limits(StaticFiles(Events(Busy(cast("Application", get_asgi_application())))))

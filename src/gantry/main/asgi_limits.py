@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
 from typing import Any
 
 from gantry.main.errors_api import plain
@@ -20,6 +21,8 @@ log = logging.getLogger("gantry.web")
 #: No route takes files; a rule or a node fits in far less.
 MAX_BODY_BYTES = 1024 * 1024
 MAX_TARGET_BYTES = 8 * 1024
+#: Requests at once; more are answered 503. Each runs in a thread of its own.
+MAX_CONCURRENT = 200
 
 _STRICT = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _PAGE = "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -55,6 +58,20 @@ def policy_for(path: str) -> str:
     return _PAGE
 
 
+@cache
+def _words() -> frozenset[str]:
+    """The parts of our addresses that are always the same."""
+    from gantry.main.permissions_check import walk
+
+    return frozenset(part for one in walk() for part in one.route.split("/") if part.replace("-", "").replace(".", "").isalnum())
+
+
+def shape_of(path: str) -> str:
+    """An address for the log: what a client may choose, as an id or a name, is a star. The query is never logged."""
+    words = _words()
+    return "/".join(part if not part or part in words else "*" for part in path.split("/"))
+
+
 class TooLarge(Exception):
     """The body grew beyond the limit while it came in."""
 
@@ -86,6 +103,29 @@ class Limits:
         except TooLarge:
             if not started:
                 await _answer(send, 413)
+
+
+class Busy:
+    """An ASGI application around another: at most so many requests at once in it, as each takes a thread.
+
+    Live connections are no longer in it once they stream, so idle ones do not keep requests out.
+    """
+
+    def __init__(self, inner: Application, limit: int = MAX_CONCURRENT) -> None:
+        self._inner = inner
+        self._limit = limit
+        self._count = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve or answer 503."""
+        if self._count >= self._limit:
+            await _answer(send, 503)
+            return
+        self._count += 1
+        try:
+            await self._inner(scope, receive, send)
+        finally:
+            self._count -= 1
 
 
 def _refusal(scope: Scope) -> int:
@@ -121,8 +161,8 @@ def _with_headers(scope: Scope, send: Send) -> Send:
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            # The query is never logged: it may hold a name.
-            log.debug("%s %s %s", scope["method"], path, message["status"])
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("%s %s %s", scope["method"], shape_of(path), message["status"])
             kept = [
                 (name, value) for name, value in message.get("headers", [])
                 if name.lower() not in extra and name.lower() not in _DROPPED

@@ -13,16 +13,24 @@ import typer
 import gantry
 from gantry.main import (
     cli_admin,
+    cli_alerts,
+    cli_audit,
+    cli_backup,
     cli_callers,
     cli_conformance,
     cli_context,
     cli_data,
     cli_deliveries,
     cli_errors,
+    cli_file,
     cli_nodes,
     cli_output,
+    cli_people,
+    cli_quarantine,
     cli_query,
+    cli_rule_sets,
     cli_rules,
+    cli_storage,
 )
 from gantry.main.cli_output import JsonOption
 
@@ -35,15 +43,31 @@ serve = typer.Typer(no_args_is_help=True, help="Run one process, for systemd or 
 app.add_typer(serve, name="serve")
 app.add_typer(cli_nodes.app, name="node")
 app.add_typer(cli_rules.app, name="rule")
+app.add_typer(cli_storage.studies, name="studies", epilog=EPILOG)
+app.add_typer(cli_storage.trash, name="trash", epilog=EPILOG)
+app.add_typer(cli_storage.storage, name="storage", epilog=EPILOG)
+app.add_typer(cli_quarantine.quarantine, name="quarantine", epilog=EPILOG)
+cli_deliveries.app.command("why")(cli_rule_sets.why)
 app.add_typer(cli_deliveries.app, name="deliveries")
 app.add_typer(cli_callers.app, name="caller")
+app.add_typer(cli_audit.app, name="audit")
+app.add_typer(cli_alerts.alerts, name="alerts")
+app.add_typer(cli_alerts.webhook, name="webhook")
 app.add_typer(cli_admin.token, name="token")
 app.add_typer(cli_admin.user, name="user")
 app.add_typer(cli_admin.config, name="config")
+app.add_typer(cli_people.institute, name="institute")
+app.add_typer(cli_people.group, name="group")
+app.add_typer(cli_people.registration, name="registration")
+app.add_typer(cli_backup.secrets, name="secrets")
+app.command("backup", epilog=EPILOG)(cli_backup.backup)
+app.command("restore", epilog=EPILOG)(cli_backup.restore)
+app.command("export", epilog=EPILOG)(cli_file.export)
+app.command("apply", epilog=EPILOG)(cli_file.apply)
+app.command("may", epilog=EPILOG)(cli_people.may)
 app.command("receipt", epilog=EPILOG)(cli_deliveries.receipt)
 app.command("import", epilog=EPILOG)(cli_data.import_)
 app.command("send", epilog=EPILOG)(cli_data.send)
-app.command("studies", epilog=EPILOG)(cli_data.studies)
 app.command("conformance", epilog=EPILOG)(cli_conformance.conformance)
 app.command("find", epilog=EPILOG)(cli_query.find)
 app.command("fetch", epilog=EPILOG)(cli_query.fetch)

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from gantry.config import Config, ConfigError
-from gantry.main import cli_output
+from gantry.main import cli_output, cli_people
 from gantry.main.cli_context import house, load
 from gantry.main.cli_errors import FAILED, USAGE
-from gantry.main.cli_output import JsonOption
+from gantry.main.cli_output import JsonOption, YesOption
 
 token = typer.Typer(no_args_is_help=True, help="API tokens.")
 user = typer.Typer(no_args_is_help=True, help="People.")
 config = typer.Typer(no_args_is_help=True, help="Settings.")
+cli_people.install(user)
 _MARKS = {"fine": "[green]fine[/green]", "warning": "[yellow]warning[/yellow]", "problem": "[red]problem[/red]"}
 
 
@@ -22,22 +23,78 @@ _MARKS = {"fine": "[green]fine[/green]", "warning": "[yellow]warning[/yellow]", 
 def create_token(
     name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
     user: Annotated[str | None, typer.Option(help="Whose (default: the first administrator).")] = None,
-    action: Annotated[
-        list[str] | None, typer.Option(help="Only for this action; repeat for several (default: all of the user's).")
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", "--action", help="Only for this action; repeat for several (default: all of the user's)."),
     ] = None,
-    days: Annotated[int | None, typer.Option(help="Expires after so many days (default: never).")] = None,
+    node: Annotated[list[str] | None, typer.Option(help="Only for this node; repeat for several (default: all).")] = None,
+    institute: Annotated[
+        list[str] | None, typer.Option(help="Only studies of this institute; repeat for several (default: all of the user's).")
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option("--expires", "--days", help="Days it lives, as in 1, 7, 30, 90 (default: never).")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make an API token; it is shown once. Whoever may run this owns the home."""
     with house():
         from gantry.accounts.bootstrap import create_token as make
+        from gantry.accounts.tokens import Scope
+        from gantry.audit.record import by_cli
 
-        plaintext = make(user, name, actions=action or (), expires_days=days)
+        plaintext = make(user, name, Scope(scope or (), node or (), institute or ()), expires_days=days, by=by_cli())
     if json:
         cli_output.print_json({"token": plaintext})
     else:
         cli_output.note("Shown only now; send it as `Authorization: Bearer TOKEN`:")
         print(plaintext)
+
+
+@token.command("list")
+def list_tokens(
+    user: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
+    ended: Annotated[bool, typer.Option("--ended", help="Those that expired or were revoked, too.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """List tokens; their secrets are not kept."""
+    with house():
+        from django.db.models import Q
+        from django.utils import timezone
+
+        from gantry.accounts.models import Token
+
+        found = Token.objects.order_by("pk")
+        if user:
+            found = found.filter(user__username__iexact=user)
+        if not ended:
+            found = found.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+        keys = ("id", "user__username", "name", "prefix", "actions", "nodes", "expires_at", "last_used_at", "revoked_at")
+        rows = list(found.values_list(*keys))
+    if json:
+        cli_output.print_json([dict(zip((key.partition("__")[0] for key in keys), row, strict=True)) for row in rows])
+    else:
+        columns = ("id#", "user", "name", "begins with", "scope", "nodes", "expires", "last used", "revoked")
+        cli_output.print_table(columns, rows, empty="None. `gantry token create` makes one.")
+
+
+@token.command("revoke")
+def revoke_token(
+    number: Annotated[int, typer.Argument(help="As `token list` shows it.")],
+    yes: YesOption = False,
+) -> None:
+    """End a token for good: the next request with it fails."""
+    cli_output.confirm(f"Revoke token {number}?", yes=yes)
+    with house():
+        from gantry.accounts import tokens
+        from gantry.accounts.errors import NotFound
+        from gantry.accounts.models import Token
+        from gantry.audit.record import by_cli
+
+        found = Token.objects.filter(pk=number).first()
+        if found is None:
+            raise NotFound("There is no such token.", remedy="`gantry token list` shows them.")
+        tokens.end(found, by_cli())
+    cli_output.note("The token is revoked.")
 
 
 @user.command("password")
@@ -48,8 +105,9 @@ def reset_password(
     """Give a person a new password, shown once; it must be changed at the next sign-in. Whoever may run this owns the home."""
     with house():
         from gantry.accounts.bootstrap import reset_password as reset
+        from gantry.audit.record import by_cli
 
-        password = reset(name)
+        password = reset(name, by_cli())
     if json:
         cli_output.print_json({"user": name, "password": password})
     else:

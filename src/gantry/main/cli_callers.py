@@ -57,11 +57,12 @@ def allow_(
 ) -> None:
     """Let a caller in, for exactly this; what was said of it before is replaced."""
     with house():
+        from gantry.audit import by_cli
         from gantry.receiver import allow
 
         actions = [word.strip() for word in may.split(",") if word.strip()]
         found = as_dict(
-            allow.allow(aet, may=actions, hosts=host or (), certificate=certificate, name=name, by="command line")
+            allow.allow(aet, may=actions, hosts=host or (), certificate=certificate, name=name, by=by_cli())
         )  # fmt: skip
     if json:
         cli_output.print_json(found)
@@ -74,9 +75,10 @@ def allow_(
 def deny(aet: AetArgument, json: JsonOption = False) -> None:
     """Refuse an AE title, also if it is a node or strangers are let in."""
     with house():
+        from gantry.audit import by_cli
         from gantry.receiver import allow
 
-        found = as_dict(allow.deny(aet, by="command line"))
+        found = as_dict(allow.deny(aet, by=by_cli()))
     if json:
         cli_output.print_json(found)
     else:
@@ -88,9 +90,10 @@ def remove(aet: AetArgument, yes: YesOption = False, json: JsonOption = False) -
     """Forget what was said of an AE title: it is a stranger again."""
     cli_output.confirm(f"Forget the caller {aet}?", yes=yes)
     with house(create=False):
+        from gantry.audit import by_cli
         from gantry.receiver import allow
 
-        allow.remove(aet)
+        allow.remove(aet, by=by_cli())
     if json:
         cli_output.print_json({"removed": aet})
     else:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gantry.main import cli_output
+from gantry.main import cli_audit, cli_output
 from gantry.main.cli_context import connected, house, load
 from gantry.main.cli_nodes import target
 from gantry.main.cli_output import JsonOption, YesOption
@@ -52,6 +52,7 @@ def send(
     from gantry.transfers.send_paths import FileOutcome, send_paths
 
     where = target(to)
+    cli_audit.note_act("node.send", to, len(paths))
     outcomes: list[FileOutcome] = []
     with cli_output.progress("Sending", quiet=json) as advance:
 

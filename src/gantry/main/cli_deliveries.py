@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gantry.main import cli_output
 from gantry.main.cli_context import connected
 from gantry.main.cli_output import JsonOption, YesOption
+
+if TYPE_CHECKING:
+    from gantry.transfers.receipt import InstanceReceipt
+    from gantry.transfers.steer import Act
 
 app = typer.Typer(help="Deliveries: what goes where, and how far it got.")
 _PAGE = 1000
@@ -20,7 +24,7 @@ NodeOption = Annotated[str | None, typer.Option("--node", help="To this node.")]
 def list_(
     context: typer.Context,
     study: StudyOption = None,
-    status: Annotated[str | None, typer.Option(help="waiting, sent, confirmed, failed or dead.")] = None,
+    status: Annotated[str | None, typer.Option(help="waiting, sent, confirmed, failed, dead, held, away or cancelled.")] = None,
     node: NodeOption = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 1000,
     json: JsonOption = False,
@@ -68,15 +72,131 @@ def retry(
     if study is None and node is None:
         cli_output.confirm("Retry everything that failed or is dead?", yes=yes)
     with connected(create=False) as connection:
+        from gantry.audit.record import by_cli
         from gantry.transfers.retry import RETRYABLE
         from gantry.transfers.retry import retry as try_again
 
         statuses = status or list(RETRYABLE)
-        count = try_again(connection, study_uid=study, node=node, statuses=statuses)
+        count = try_again(connection, study_uid=study, node=node, statuses=statuses, by=by_cli())
     if json:
         cli_output.print_json({"retried": count})
     else:
         cli_output.note(f"{count} deliveries will be tried again.")
+
+
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; it stands in the ledger and in the audit.")]
+PriorityOption = Annotated[int | None, typer.Option(min=0, max=1000, help="100 and more is urgent.")]
+
+
+@app.command()
+def hold(study: StudyArgument, reason: ReasonOption, node: NodeOption = None, json: JsonOption = False) -> None:
+    """Hold a study back in all queues, or in that of one node."""
+    _steer("hold", study, node, reason, None, json=json)
+
+
+@app.command()
+def release(
+    study: StudyArgument,
+    node: NodeOption = None,
+    reason: ReasonOption = "",
+    priority: PriorityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let go what was held of a study."""
+    _steer("release", study, node, reason, priority, json=json)
+
+
+@app.command()
+def recall(
+    study: StudyArgument, reason: ReasonOption, node: NodeOption = None, yes: YesOption = False, json: JsonOption = False
+) -> None:
+    """Take back what was not sent yet of a study. It is not sent any more, unless you send it again."""
+    cli_output.confirm(f"Recall what waits of the study {study}?", yes=yes)
+    _steer("recall", study, node, reason, None, json=json)
+
+
+@app.command()
+def resend(
+    study: StudyArgument, reason: ReasonOption, node: NodeOption = None, priority: PriorityOption = None, json: JsonOption = False
+) -> None:
+    """Send a study again to where it was ordered, also what was confirmed. The old proof stays."""
+    _steer("resend", study, node, reason, priority, json=json)
+
+
+def _steer(act: Act, study: str, node: str | None, reason: str, priority: int | None, *, json: bool) -> None:
+    with connected(create=False) as connection:
+        from gantry.audit.record import by_cli
+        from gantry.transfers.steer import steer
+
+        done = steer(connection, act, study, by=by_cli(), reason=reason, node=node, priority=priority)
+    words = {"hold": "held", "release": "released", "recall": "recalled", "resend": "ordered again"}[act]
+    if json:
+        cli_output.print_json({"act": act, **cli_output.plain(done)})
+    else:
+        cli_output.note(f"{done.changed} deliveries were {words}.")
+        if done.under_way and act != "release":
+            cli_output.note(f"{done.under_way} are on the wire this moment and end as they began.")
+
+
+@app.command()
+def nodes(json: JsonOption = False) -> None:
+    """See how the destinations are: what waits, how fast it goes, when it will be through, the circuit breaker."""
+    with connected(create=False) as connection:
+        from gantry.transfers.measure import outlook
+
+        found = outlook(connection)
+    if json:
+        cli_output.print_json(
+            [{**cli_output.plain(one), "open": one.open, "limit": one.limit, "finish_at": one.finish_at} for one in found]
+        )
+        return
+    cli_output.print_table(
+        ("node", "state", "open#", "held#", "dead#", "waiting", "oldest", "speed", "limit", "through at", "last error"),
+        (
+            (one.name, one.breaker if one.enabled else "disabled", one.open, one.held, one.dead, cli_output.size(one.bytes),
+             one.oldest, f"{cli_output.size(one.rate)}/s" if one.rate else "", _limit(one.limit), one.finish_at, one.last_error)
+            for one in found
+        ),
+        empty="No nodes. Add one with `gantry node add NAME ADDRESS`.",
+    )  # fmt: skip
+
+
+def _limit(rate: float | None) -> str:
+    if rate is None:
+        return "none"
+    return f"{rate * 8 / 1e6:g} Mbit/s" if rate else "closed"
+
+
+@app.command()
+def prove(
+    study: StudyArgument,
+    check: Annotated[bool, typer.Option("--check", help="Ask the destinations now whether they have it.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Print the receipt of a study: digests, why it went there, and how the destination was asked later whether it has it.
+
+    Exit status 0 only if all of it was delivered as ordered.
+    """
+    if check:
+        _check_now(study)
+    receipt(study, json)
+
+
+def _check_now(study: str) -> None:
+    with connected(create=False) as connection:
+        from gantry.main.cli_context import load
+        from gantry.transfers.find import summary_of_studies
+        from gantry.transfers.measure import outlook
+        from gantry.transfers.reconcile import reconcile
+
+        settings = load()
+        involved = {one.node for one in summary_of_studies(connection, [study])}
+        for one in outlook(connection):
+            if one.name in involved:
+                done = reconcile(one.id, home=settings.home, our_aet=settings.aet, study_uid=study)
+                again = f", {done.resent} were not there and are sent again" if done.resent else ""
+                cli_output.note(f"{one.name}: {done.verified} found there, {done.unanswered} without an answer{again}")
 
 
 def receipt(
@@ -90,27 +210,43 @@ def receipt(
         found = read(connection, study)
     if json:
         destinations = [
-            {**cli_output.plain(place), "ordered": place.ordered, "confirmed": place.confirmed, "complete": place.complete}
+            {
+                **cli_output.plain(place),
+                "ordered": place.ordered,
+                "confirmed": place.confirmed,
+                "verified": place.verified,
+                "complete": place.complete,
+            }
             for place in found.destinations
         ]
         cli_output.print_json({**cli_output.plain(found), "destinations": destinations, "complete": found.complete})
         raise typer.Exit(0 if found.complete else 1)
     for place in found.destinations:
         cli_output.print_table(
-            ("SOP instance", "status", "sent", "bytes#", "SHA-256 of the data set", "byte-identical"),
+            ("SOP instance", "status", "sent", "bytes#", "SHA-256 of the data set", "as ordered", "verified", "why"),
             (
                 (
                     item.sop_instance_uid,
                     item.status,
                     item.sent_at,
                     item.dataset_bytes,
-                    item.stored_sha256,
-                    "yes" if item.identical else "no",
+                    item.stored_sha256 if not item.changed else f"{item.stored_sha256} {item.changed}: {item.sent_sha256}",
+                    ("yes, byte-identical" if item.identical else f"yes, {item.changed}") if item.as_ordered else "no",
+                    f"{cli_output.text(item.verified_at)} by {item.verified_by}" if item.verified_at else item.verify_error,
+                    _why(item),
                 )
                 for item in place.instances
             ),
-            title=f"{place.node} ({place.aet}): {place.confirmed} of {place.ordered} instances delivered",
+            title=f"{place.node} ({place.aet}): {place.confirmed} of {place.ordered} instances delivered, "
+            f"{place.verified} verified",
         )
     if not found.destinations:
         cli_output.note("Nothing of this study was to be delivered.")
     raise typer.Exit(0 if found.complete else 1)
+
+
+def _why(item: InstanceReceipt) -> str:
+    words = f"rule {item.rule_name}" if item.rule_name else "by hand"
+    if item.decision_id is not None:
+        words += f", decision {item.decision_id}"
+    return f"{words}; {item.hold_reason}" if item.hold_reason else words

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gantry.main import cli_output
+from gantry.main import cli_audit, cli_output
 from gantry.main.cli_context import connected, house, load
 from gantry.main.cli_nodes import target
 from gantry.main.cli_output import JsonOption
@@ -89,6 +89,9 @@ def fetch(
     uids: Annotated[list[str], typer.Argument(metavar="STUDY[/SERIES[/INSTANCE]]...", help="What, by UIDs.")],
     to: Annotated[str, typer.Option("--to", metavar="home|PATH", help="Into the home, or into a folder.")] = "home",
     how: Annotated[Literal["auto", "get", "move"], typer.Option("--how", help="C-GET, C-MOVE, or what works.")] = "auto",
+    associations: Annotated[
+        int | None, typer.Option("--associations", min=1, max=64, help="Most at once; as a rule the node's own number.")
+    ] = None,
     idle: Annotated[float, typer.Option("--idle-seconds", min=0.5, help="Longest silence inside an instance.")] = 60.0,
     seconds: SecondsOption = None,
     json: JsonOption = False,
@@ -98,9 +101,13 @@ def fetch(
 
     where = target(node)
     patience = Patience(idle, seconds)
+    cli_audit.note_act("node.fetch", node, len(uids), study_uid=uids[0].partition("/")[0])
     with contextlib.ExitStack() as stack:
         into, destination = _into(to, how, stack)
-        result = _run_fetch(where, uids, into, (how, destination, patience), json=json)
+        lanes, remember = _lanes(node, associations)
+        result = _run_fetch(where, uids, into, (how, destination, patience, lanes), json=json)
+        if result.ok and result.received:
+            remember()
     if json:
         cli_output.print_json({**cli_output.plain(result), "ok": result.ok})
     else:
@@ -110,28 +117,59 @@ def fetch(
 
 def _into(to: str, how: str, stack: contextlib.ExitStack) -> tuple[Any, str]:
     """Where instances go, and our AE title as a destination of C-MOVE when something may listen there."""
-    if to != "home":
+    from gantry.main.home import Home, is_claimed
+
+    settings = load()
+    if to != "home" and (how == "get" or not is_claimed(Home(settings.home))):
         from gantry.nodes.into import IntoFolder
 
         return IntoFolder(Path(to).expanduser()), ""
     home = stack.enter_context(house())
     from gantry.intake.await_index import await_index
-    from gantry.main.home import is_claimed
     from gantry.nodes.into import IntoHome
+
+    if to != "home":
+        from gantry.nodes.through_home import IntoFolderThroughHome
+
+        return IntoFolderThroughHome(
+            Path(to).expanduser(), home.path, lambda is_done: await_index(home.path, is_done)
+        ), settings.aet
 
     into = IntoHome(home.path, lambda is_done: await_index(home.path, is_done))
     # Lets the empty slot go where no instance is running.
     stack.callback(await_index, home.path, lambda: True)
     stack.callback(into.close)
-    return into, load().aet if how == "move" or is_claimed(home) else ""
+    return into, settings.aet if how == "move" or is_claimed(home) else ""
 
 
-def _run_fetch(where: SendTarget, uids: Sequence[str], into: Any, ways: tuple[How, str, Any], *, json: bool) -> FetchResult:
+def _lanes(name: str, most: int | None) -> tuple[Any, Callable[[], None]]:
+    """How many associations a fetch may open, and what keeps the number that was good."""
+    from gantry.nodes.lanes import parallel_of, remember
+    from gantry.nodes.parallel import Parallel
+
+    if "@" in name:
+        return Parallel(most or 1, 1), lambda: None
+    with house(create=False):
+        from gantry.nodes import registry
+
+        node = registry.get(name)
+        known = parallel_of(node)
+    lanes = known if most is None else Parallel(most, min(most, known.limit))
+
+    def keep() -> None:
+        with house(create=False):
+            remember(node, lanes)
+
+    return lanes, keep
+
+
+def _run_fetch(where: SendTarget, uids: Sequence[str], into: Any, ways: tuple[How, str, Any, Any], *, json: bool) -> FetchResult:
     from gantry.nodes.fetch import fetch as run
 
-    how, destination, patience = ways
+    how, destination, patience, lanes = ways
     with _bar("Fetching", quiet=json) as show:
-        return asyncio.run(run(where, uids, into, how=how, destination=destination, patience=patience, on_count=show))
+        running = run(where, uids, into, how=how, destination=destination, patience=patience, on_count=show, parallel=lanes)
+        return asyncio.run(running)
 
 
 @contextlib.contextmanager
@@ -149,6 +187,10 @@ def _bar(label: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], Non
 
 
 def _print_fetch(result: FetchResult, to: str) -> None:
+    if result.error and result.announced is None and not (result.received or result.missing):
+        cli_output.note(f"Nothing was fetched: {result.error}")  # nobody needs to hear what else is zero
+        cli_output.note(result.remedy)
+        return
     place = "the home" if to == "home" else to
     ways = " and ".join(f"C-{way.upper()}" for way in result.how) or "nothing to do"
     cli_output.note(

@@ -20,6 +20,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-gb"
 INSTALLED_APPS = [
+    "gantry.audit",
     "gantry.accounts",
     "gantry.facts",
     "gantry.catalogue",
@@ -27,6 +28,7 @@ INSTALLED_APPS = [
     "gantry.nodes",
     "gantry.transfers",
     "gantry.routing",
+    "gantry.alerts",
     "gantry.receiver",
     "gantry.main",
     "django.contrib.admin",
@@ -38,6 +40,11 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "procrastinate.contrib.django",
     "ninja",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.mfa",
 ]
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "work"
 
@@ -75,6 +82,10 @@ _http_host, _ = config.split_address(_config.http)
 _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104  compared, not bound
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *({_http_host} - _EVERYWHERE), *_config.allowed_hosts]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+MFA_ADAPTER = "gantry.accounts.sealing.Adapter"
+SOCIALACCOUNT_ADAPTER = "gantry.main.openid_adapter.Adapter"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # the way back is bound to the session by `state`
+MFA_TOTP_TOLERANCE = 1  # clocks of phones
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -88,6 +99,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 TEMPLATES = [
@@ -109,6 +121,7 @@ WHITENOISE_AUTOREFRESH = False
 if _config.behind_tls_proxy:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _config.behind_tls_proxy
+SESSION_ENGINE = "gantry.accounts.session_store"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"

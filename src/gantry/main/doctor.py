@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from gantry.config import Config, split_address
-from gantry.main import doctor_dicom, migrate, ports
+from gantry.main import doctor_dicom, doctor_storage, migrate, ports
 from gantry.main import home as homes
 from gantry.main.errors import SetupError
 from gantry.main.findings import Finding
@@ -38,6 +38,7 @@ def examine(home: Home, config: Config) -> Iterator[Finding]:
         _clock,
         lambda: _home_modes(home),
         lambda: _disk(home, config),
+        lambda: doctor_storage.volumes(home),
         lambda: _sync(home),
         lambda: _ports(config, running=running),
         lambda: doctor_dicom.tls(config),

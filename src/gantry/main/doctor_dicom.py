@@ -33,9 +33,9 @@ def tls(config: Config) -> Iterator[Finding]:
         return
     now, words = datetime.now(UTC), f"{found.subject}, valid until {found.not_after:%Y-%m-%d}"
     if not found.not_before <= now <= found.not_after:
-        yield Finding("TLS", "problem", f"our certificate is not valid now: {words}", "Renew it, then restart")
+        yield Finding("TLS", "problem", f"our certificate is not valid now: {words}", "Renew it; no restart is needed")
     elif found.not_after - now < _SOON:
-        yield Finding("TLS", "warning", f"our certificate ends soon: {words}", "Renew it, then restart")
+        yield Finding("TLS", "warning", f"our certificate ends soon: {words}", "Renew it; no restart is needed")
     elif config.dicom_tls_clients == "none":
         yield Finding("TLS", "warning", f"{words}; callers need no certificate", "Set dicom_tls_clients to required")
     else:

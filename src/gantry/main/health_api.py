@@ -21,6 +21,7 @@ from pydantic import Field
 from gantry import config
 from gantry.accounts.allowed import allowed
 from gantry.accounts.route import anyone, may, somebody_or_nobody
+from gantry.main.gauges import gauges
 
 log = logging.getLogger("gantry.web")
 router = Router(tags=["system"])
@@ -147,9 +148,11 @@ _TEXT = {"description": "Prometheus' text format", "content": {"text/plain": {"s
     openapi_extra={"responses": {200: _TEXT}},
 )
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The counters of all processes in Prometheus' text format."""
-    registry: CollectorRegistry = REGISTRY
+    """The counters of all processes, and gauges of disk, queue, database and alerts, in Prometheus' text format."""
+    counted: CollectorRegistry = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        counted = CollectorRegistry()
+        MultiProcessCollector(counted)  # type: ignore[no-untyped-call]  # the library has no types here
+    looked_up = CollectorRegistry()
+    looked_up.register(gauges)
+    return HttpResponse(generate_latest(counted) + generate_latest(looked_up), content_type=CONTENT_TYPE_LATEST)

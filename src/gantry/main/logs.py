@@ -92,7 +92,7 @@ def set_up(folder: Path | None, process: str, level: str, *, stderr: bool = True
         root.addHandler(handler)
     root.setLevel(level)
     logging.raiseExceptions = False  # a full disk must not fill stderr
-    for name in ("procrastinate", "uvicorn", "asyncio", "psycopg.pool"):
+    for name in ("procrastinate", "uvicorn", "asyncio", "psycopg.pool", "django.db"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     sys.excepthook = _log_uncaught
 

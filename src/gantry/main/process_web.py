@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from types import FrameType
 from typing import cast
 
 from gantry import config as settings
@@ -13,8 +14,9 @@ from gantry.main import ports
 
 log = logging.getLogger("gantry.web")
 
-#: Requests at once; more are answered 503. Each runs in a thread of its own.
-MAX_CONCURRENT = 200
+#: Connections at once, live ones and those kept open between requests too; more are answered 503 (asgi_limits.Busy
+#: says how many requests).
+MAX_CONNECTIONS = 1500
 #: Connections to the database that these threads share.
 POOL = {"min_size": 1, "max_size": 16, "timeout": 10, "max_idle": 120}
 GRACE_SECONDS = 10
@@ -30,12 +32,12 @@ def _share_connections() -> None:
 
 
 class _NoPaths(logging.Filter):
-    """Django logs each refused request with its path, and paths hold UIDs: that is for DEBUG only."""
+    """Django logs each refused request with its path, and a path holds what a client put there, a Patient ID too."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Drop refusals unless at DEBUG; of faults keep the route instead of the path."""
+        """Drop refusals (asgi_limits logs the shape of each request at DEBUG); of faults keep the route instead of the path."""
         if record.levelno < logging.ERROR:
-            return log.isEnabledFor(logging.DEBUG)
+            return False
         request = getattr(record, "request", None)
         match = getattr(request, "resolver_match", None)
         record.msg, record.args = "fault in /%s", (match.route if match else "?",)
@@ -53,9 +55,18 @@ def run(config: Config) -> int:
     from gantry.main.asgi import application
 
     logging.getLogger("django.request").addFilter(_NoPaths())
-    server = uvicorn.Server(uvicorn.Config(
+    from gantry.facts.live import broker
+
+    class Server(uvicorn.Server):
+        """Ends live connections as soon as it is asked to stop; they would not end by themselves."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            broker.stop()
+            super().handle_exit(sig, frame)
+
+    server = Server(uvicorn.Config(
         application, loop="uvloop", http="h11", lifespan="off", log_config=None, access_log=False,
-        server_header=False, proxy_headers=False, limit_concurrency=MAX_CONCURRENT, timeout_keep_alive=15,
+        server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=15,
         timeout_graceful_shutdown=GRACE_SECONDS, ws="none",
     ))  # fmt: skip
     # uvicorn raises the signal again once it has stopped; a stop that was asked for is a success.

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from contextlib import closing
+from typing import Any
 
 from gantry.config import Config
 
@@ -15,22 +16,50 @@ log = logging.getLogger("gantry.worker")
 #: Jobs at once. A delivery job serves one node and uses threads of its own.
 CONCURRENCY = 8
 _GRACE_SECONDS = 10.0
+#: How often we look whether the clock was set back.
+_CLOCK_SECONDS = 2.0
 
 
 def run(config: Config) -> int:
     """Work until SIGTERM or SIGINT, give the exit code. Raises what the database raises: the supervisor starts us again."""
     from gantry import database
     from gantry.transfers.recover import recover
+    from gantry.transfers.set_back import put_right
 
     with closing(database.connect(application="gantry-recover")) as connection:
+        put_right(connection)
         recovered = recover(connection, home=config.home)
     if recovered.nodes:
         log.info("%s nodes have open deliveries", recovered.nodes)
-    asyncio.run(_work())
-    return 0
+    from gantry.transfers.work import start_deliveries
+
+    start_deliveries(config.home)
+    return 1 if asyncio.run(_work(config)) else 0
 
 
-async def _work() -> None:
+async def _work(config: Config) -> bool:
+    """Until we are asked to stop. True: the clock was set back, and we are to be started anew."""
+    from gantry.main import backup_schedule
+
+    main = asyncio.current_task()
+    assert main is not None
+    backups = asyncio.create_task(backup_schedule.watch(config))
+    clock = asyncio.create_task(_watch_clock(main))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, main)
+    try:
+        await _serve_queue()
+    except asyncio.CancelledError:
+        log.info("stopped")
+    finally:
+        backups.cancel()
+        clock.cancel()
+    return clock.done() and not clock.cancelled() and clock.exception() is None
+
+
+async def _serve_queue() -> None:
+    """Until cancelled. Raises when the database goes away: then the process is started anew, with no connection of before."""
     from procrastinate.contrib.django import app
     from procrastinate.contrib.django.django_connector import DjangoConnector
 
@@ -38,24 +67,32 @@ async def _work() -> None:
     assert isinstance(connector, DjangoConnector)
     worker_app = app.with_connector(connector.get_worker_connector())
     async with worker_app.open_async():
-        work = asyncio.create_task(
-            worker_app.run_worker_async(
-                concurrency=CONCURRENCY, wait=True, listen_notify=True, delete_jobs="successful",
-                shutdown_graceful_timeout=_GRACE_SECONDS, install_signal_handlers=False,
-            )
+        await worker_app.run_worker_async(
+            concurrency=CONCURRENCY, wait=True, listen_notify=True, delete_jobs="successful",
+            shutdown_graceful_timeout=_GRACE_SECONDS, install_signal_handlers=False,
         )  # fmt: skip
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _stop, work)
-        try:
-            await work
-        except asyncio.CancelledError:
-            log.info("stopped")
 
 
-def _stop(work: asyncio.Task[None]) -> None:
+async def _watch_clock(work: asyncio.Task[Any]) -> None:
+    """End the worker when the clock is set back by much: the queue keeps the times of its periodic jobs in memory, and all
+    that waits in the tables for a time that is now far away is put right at the start."""
+    from gantry.transfers.set_back import Watch
+
+    watch = Watch()
+    while True:
+        await asyncio.sleep(_CLOCK_SECONDS)
+        if back := watch.seconds_back():
+            log.warning("the clock was set back by %.0f s: the worker starts anew", back)
+            _stop(work)
+            return
+
+
+def _stop(work: asyncio.Task[Any]) -> None:
     """Deliveries end after the instance they are at; the worker waits for its jobs."""
+    from gantry.alerts.work import stop_following
     from gantry.transfers.work import stop_deliveries
+
+    stop_following()
 
     # A database that is away must not hold us for the length of its timeouts; what is unfinished is in the ledger.
     limit = threading.Timer(_GRACE_SECONDS + 2, os._exit, [1])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
+from gantry.main import account_pages, openid
 from gantry.main.admin_site import site
 from gantry.main.admin_site_models import register
 from gantry.main.api import root, v1
@@ -14,6 +15,7 @@ _root_patterns = root.urls[0][:-1]  # without ninja's own page at the root
 
 urlpatterns = [
     path("", landing, name="landing"),
+    path("account/", include([*account_pages.urlpatterns, *openid.urlpatterns])),
     path("admin/", site.urls),
     path("api/v1/", v1.urls),
     path("", (_root_patterns, "ninja", "root")),

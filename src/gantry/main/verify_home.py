@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from gantry.intake import volumes as intake_volumes
 from gantry.intake.reconcile import Mended, expected_files, known_paths, mend
 from gantry.main.home import Home
 from gantry.storage import ExpectedFile, Finding, verify
@@ -50,9 +51,10 @@ def verify_home(
     Files younger than `grace_seconds` that the index does not name yet are left alone.
     """
     report = VerifyReport()
+    volumes = intake_volumes.of_home(connection, home.path)
 
     def expected() -> Iterator[ExpectedFile]:
-        for file in expected_files(connection):
+        for file in expected_files(connection, volumes):
             report.checked += 1
             report.bytes += file.dataset_bytes
             yield file
@@ -64,6 +66,8 @@ def verify_home(
         lambda paths: known_paths(connection, paths),
         grace_seconds=grace_seconds,
         bytes_per_second=bytes_per_second,
+        roots=volumes.roots,
+        absent=[one.id for one in volumes.absent],
     )
     report.problems = [finding for finding in findings if finding.kind != "ok"]
     return report

@@ -179,3 +179,16 @@ def test_a_port_that_is_taken(home: Home) -> None:
         web = Web(home, other.getsockname()[1])
         assert web.process.wait(30) != 0
         assert "PortTaken" in web.text
+
+
+def test_a_live_connection_does_not_hold_up_the_stop(start: Callable[..., Web]) -> None:
+    web = start()
+    request = urllib.request.Request(f"http://127.0.0.1:{web.port}/api/v1/events")
+    request.add_header("Authorization", f"Bearer {token()}")
+    with urllib.request.urlopen(request, timeout=30) as stream:
+        assert stream.readline() == b"retry: 3000\n"
+        web.process.terminate()
+        stream.read()
+        assert web.process.wait(30) == 0
+    assert "graceful shutdown exceeded" not in web.text
+    assert "Traceback" not in web.text

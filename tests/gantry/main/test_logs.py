@@ -61,3 +61,12 @@ def test_files_are_private_and_keep_to_the_level(tmp_path: Path, restored: objec
     logging.getLogger("gantry.test").debug("quiet")
     assert (tmp_path / "web.log").read_text().count("\n") == 1
     assert (tmp_path / "web.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_address_in_the_log_has_stars_for_what_a_client_chose() -> None:
+    from gantry.main.asgi_limits import shape_of
+
+    assert shape_of("/api/v1/studies/1.2.3/receipt") == "/api/v1/studies/*/receipt"
+    assert shape_of("/api/v1/nodes/Meier-4711") == "/api/v1/nodes/*"
+    assert shape_of("/Meier") == "/*"
+    assert shape_of("/health/live") == "/health/live"
