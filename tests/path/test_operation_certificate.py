@@ -25,6 +25,9 @@ from tests.support.certificates import Authority, Pair
 from tests.support.dicomweb import WebServer
 from tests.support.gantry_process import GantryProcess
 
+#: Minutes, not seconds: with the fifty rounds of `make torture`, which CI runs too.
+pytestmark = pytest.mark.torture
+
 YESTERDAY = timedelta(days=-1)
 
 

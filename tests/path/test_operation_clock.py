@@ -24,6 +24,9 @@ from tests.path.sink import Sink
 from tests.path.watch import Live, Reader
 from tests.support.gantry_process import GantryProcess
 
+#: Minutes, not seconds: with the fifty rounds of `make torture`, which CI runs too.
+pytestmark = pytest.mark.torture
+
 HOUR = 3600
 SOURCE = Path(__file__).with_name("moved_clock.c")
 

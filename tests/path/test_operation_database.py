@@ -18,6 +18,9 @@ from tests.path.sink import Sink
 from tests.path.watch import Live, Reader
 from tests.support.gantry_process import GantryProcess
 
+#: Minutes, not seconds: with the fifty rounds of `make torture`, which CI runs too.
+pytestmark = pytest.mark.torture
+
 #: The worker is started anew by the supervisor: its queue ends with its connections.
 OURS = ("receiver-r0", "indexer", "web")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from ninja import Schema
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from gantry.accounts.errors import Invalid
 
@@ -31,6 +32,18 @@ def _no_nul(text: str) -> str:
 
 #: Text that PostgreSQL can hold.
 Text = Annotated[str, AfterValidator(_no_nul), Field(max_length=1024)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """PostgreSQL takes no offset beyond 16 hours, and a year before 1 cannot be shown."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of range") from error
+
+
+#: A point in time with its offset, as asked for; in UTC for the database.
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 #: A digest as the database has it, shown in hexadecimal.
 Digest = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else bytes(value).hex())]
 #: PS3.5 9.1: digits and dots, at most 64 characters. Leading zeros are let pass, as at the way in.

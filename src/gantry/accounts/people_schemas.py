@@ -9,7 +9,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
-from gantry.accounts.page import Page, PageQuery, Text, Uid
+from gantry.accounts.page import Moment, Page, PageQuery, Text, Uid
 from gantry.accounts.schemas import InstituteRole
 
 Name = Annotated[Text, Field(min_length=1, max_length=150)]
@@ -249,7 +249,7 @@ class GrantIn(Schema):
     user: Short = ""
     institute: Short = ""
     group: Short = ""
-    until: datetime | None = Field(default=None, description="Null: until it is taken back")
+    until: Moment | None = Field(default=None, description="Null: until it is taken back")
     reason: Reason = ""
 
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from ninja import Schema
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from gantry.accounts.page import Page, PageQuery, Text
+from gantry.accounts.page import Moment, Page, PageQuery, Text
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^/\x00-\x1f]+$", examples=["ticket system"])]
 Url = Annotated[Text, Field(max_length=2000, examples=["https://tickets.example.org/hooks/gantry"])]
@@ -118,13 +118,13 @@ class SeriesQuery(Schema):
         "received_instances", "received_bytes", "index_lag", "forwarded_instances", "forwarded_bytes"
     ] = "received_instances"  # fmt: skip
     step: Literal["minute", "hour", "day"] = "hour"
-    since: AwareDatetime | None = Field(
+    since: Moment | None = Field(
         default=None,
         alias="from",
         description="Included; 60 steps before the end when left out",
         examples=["2026-11-20T00:00:00Z"],
     )
-    until: AwareDatetime | None = Field(default=None, alias="to", description="Not included; now when left out")
+    until: Moment | None = Field(default=None, alias="to", description="Not included; now when left out")
     subject: Text = Field(default="", description="One AE title or node; empty: each", examples=["CT1"])
 
 

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Query, Router, Schema
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from gantry import database
-from gantry.accounts.page import Page, PageQuery, RowId, Text, answer, by_id
+from gantry.accounts.page import Moment, Page, PageQuery, RowId, Text, answer, by_id
 from gantry.accounts.route import actor_of, may
 from gantry.accounts.sign_in import address_of
 from gantry.audit import by_actor, record
@@ -24,8 +24,8 @@ router = Router(tags=["audit"])
 class Span(Schema):
     """A span of time."""
 
-    since: AwareDatetime | None = Field(default=None, description="From then on", examples=["2026-11-01T00:00:00Z"])
-    until: AwareDatetime | None = Field(default=None, description="Before then", examples=["2026-12-01T00:00:00Z"])
+    since: Moment | None = Field(default=None, description="From then on", examples=["2026-11-01T00:00:00Z"])
+    until: Moment | None = Field(default=None, description="Before then", examples=["2026-12-01T00:00:00Z"])
 
 
 class AuditQuery(PageQuery, Span):
