@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ def test_a_full_volume_refuses_and_recovers(
 
 
 def _fill(path: Path, volume: Path) -> None:
-    with open(path, "wb") as file:
+    # Unbuffered, and full is what is wanted: the receiver writes at the same time.
+    with open(path, "wb", buffering=0) as file, suppress(OSError):
         while os.statvfs(volume).f_bavail * os.statvfs(volume).f_frsize > 1 << 20:
             file.write(bytes(1 << 20))
             file.flush()

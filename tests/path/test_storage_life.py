@@ -8,6 +8,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def small(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
+def anew(gantry: GantryProcess, gone: int) -> bool:
+    """The supervisor has started another indexer."""
+    with suppress(OSError, ValueError):  # its file is being written
+        pid = gantry.pid("indexer")
+        return pid != gone and Path(f"/proc/{pid}").exists()
+    return False
+
+
 def test_one_volume_of_two_is_full_and_the_indexer_is_killed(
     gantry_process: Callable[..., GantryProcess], small: Path, tmp_path: Path
 ) -> None:
@@ -53,7 +62,8 @@ def test_one_volume_of_two_is_full_and_the_indexer_is_killed(
     load = Load(gantry.dicom_port, side=200).start()  # 80 KB records, and files of 320 KB: the small volume is full soon
     for wanted in (12, 40):
         gantry.until(lambda wanted=wanted: len(load) >= wanted, 60)
-        gantry.kill("indexer")
+        gone = gantry.kill("indexer")
+        gantry.until(lambda gone=gone: anew(gantry, gone), 60)
     gantry.until(lambda: len(load) >= 80, 60)
     load.stop()
     assert_nothing_lost(gantry, load.acknowledged, 90)
