@@ -15,7 +15,7 @@ from tests.support.gantry_process import GantryProcess
 @pytest.mark.peer("faketime")
 @pytest.mark.timeout(120)
 def test_the_demonstration_in_1970(gantry_process: Callable[..., GantryProcess], tmp_path: Path) -> None:
-    """All processes, PostgreSQL included, read the same wrong clock."""
+    """All processes of ours read the same wrong clock; the embedded PostgreSQL inherits no environment and keeps the right one."""
     done = subprocess.run(
         ["faketime", "-f", "@1970-01-02 00:00:00", sys.executable, "-m", "gantry.main.cli", "demo", "--once"],
         cwd=tmp_path, env=gantry_process().environment, capture_output=True, text=True, timeout=100, check=False,
