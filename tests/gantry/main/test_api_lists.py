@@ -23,7 +23,7 @@ HOSTILE = [
     "'; DROP TABLE catalogue_study; --",
     "Robert\\'); --",
     "\u202eevil\u2028\x01\x1b[31m",
-    "{{ 7 * 7 }} {% debug %}",
+    "{{ 70007 * 70007 }} {% debug %}",
     '"><img src=x onerror=alert(1)>',
     "ÄÖÜ 漢字 \U0001f600" * 5,
 ]
@@ -203,7 +203,7 @@ def test_hostile_names_come_out_as_data(name: str) -> None:
         text = page.content.decode()
         assert "<script>alert" not in text
         assert "<img src=x" not in text
-        assert "49" not in text or "7 * 7" not in name
+        assert str(70007 * 70007) not in text
     assert Study.objects.count() == 1
 
 
