@@ -51,7 +51,7 @@ demo: $(STAMP) ## receive, store, index, route, deliver a real study and show th
 	@$(BIN)/gantry demo $(if $(ONCE),--once) $(ARGS)
 
 test: $(DEV) ## all tests but the long ones
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not torture and not by_hand" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not torture" $(ARGS)
 
 lint: $(DEV) ## ruff, layers, lock files
 	@$(BIN)/ruff check .

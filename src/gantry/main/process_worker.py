@@ -17,7 +17,7 @@ log = logging.getLogger("gantry.worker")
 CONCURRENCY = 8
 _GRACE_SECONDS = 10.0
 #: How often we look whether the clock was set back.
-_CLOCK_SECONDS = 2.0
+_CLOCK_SECONDS = 0.5
 
 
 def run(config: Config) -> int:

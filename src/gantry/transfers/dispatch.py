@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -21,13 +21,16 @@ from gantry.transfers.failover import pass_on
 from gantry.transfers.owner import home_id
 from gantry.transfers.reconcile import nodes_to_reconcile, reconcile
 from gantry.transfers.recover import sweep
+from gantry.transfers.set_back import put_right
 
 _log = logging.getLogger(__name__)
 #: How often we look for nodes with something due when nobody wakes us, and for what others left behind, seconds.
 LOOK_SECONDS, SWEEP_SECONDS, MEASURE_SECONDS = 2.0, 10.0, 20.0
+#: A clock that was set forth and back again between two looks of this process, or on another host, is found in the tables.
+CLOCK_SECONDS = 30.0
 #: Nodes served at once; each needs two or three connections to the database.
 MOST_NODES = 20
-_LONGEST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = 30.0
 
 
 Work = Callable[[int], None]
@@ -43,7 +46,8 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._woken: set[int] = set()
         self._running: dict[tuple[str, int], threading.Thread] = {}
-        self._not_before: dict[int, datetime] = {}
+        #: By the clock that nobody sets.
+        self._not_before: dict[int, float] = {}
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
 
     def start(self) -> Dispatcher:
@@ -87,11 +91,15 @@ class Dispatcher:
 
     def _serve(self, connection: psycopg.Connection) -> None:
         swept = measured = float("-inf")
+        set_right = time.monotonic()  # it was done when the process started
         while not self._stop.is_set():
             now = time.monotonic()
             if now - swept >= SWEEP_SECONDS:
                 swept = now
                 self._sweep(connection)
+            if now - set_right >= CLOCK_SECONDS:
+                set_right = now
+                put_right(connection)
             if now - measured >= MEASURE_SECONDS:
                 measured = now
                 measure.publish(connection)
@@ -113,7 +121,7 @@ class Dispatcher:
         due = [int(row[0]) for row in connection.execute(queries["nodes_due"], {"home": self._id})]
         with self._changed:
             self._woken.clear()
-            now = datetime.now(UTC)
+            now = time.monotonic()
             due = [node_id for node_id in due if self._not_before.get(node_id, now) <= now]
         for node_id in due:
             self._begin("deliver", node_id)
@@ -137,7 +145,7 @@ class Dispatcher:
         except Exception:
             _log.exception("%s of node %d failed", what, node_id)
             with self._changed:
-                self._not_before[node_id] = datetime.now(UTC) + _LONGEST_PAUSE
+                self._not_before[node_id] = time.monotonic() + _LONGEST_PAUSE
         finally:
             with self._changed:
                 self._running.pop((what, node_id), None)
@@ -147,7 +155,8 @@ class Dispatcher:
         if run.next_at is not None:
             with self._changed:
                 # Nothing is missed: an order wakes us, and we look again soon in every case.
-                self._not_before[node_id] = min(run.next_at, datetime.now(UTC) + _LONGEST_PAUSE)
+                pause = (run.next_at - datetime.now(UTC)).total_seconds()
+                self._not_before[node_id] = time.monotonic() + min(pause, _LONGEST_PAUSE)
 
     def _reconcile(self, node_id: int) -> None:
         reconcile(node_id, home=self._home, our_aet=config.current().aet, stopped=self._stop.is_set)

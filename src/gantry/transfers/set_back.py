@@ -18,11 +18,11 @@ from gantry.transfers.ledger import LEASE_SECONDS
 _log = logging.getLogger(__name__)
 #: Clocks of several hosts may differ by so much, seconds, and time services move a clock by less than this.
 SLACK_SECONDS = 30.0
-_STATEMENTS = ("due_again", "shorten_leases", "verify_again", "end_pauses", "start_jobs", "free_periodic")
+_STATEMENTS = ("due_again", "shorten_leases", "verify_again", "end_pauses", "start_jobs", "free_periodic", "workers_again")
 
 
 def put_right(connection: psycopg.Connection) -> int:
-    """To be called at the start of each worker process; gives the number of rows that lay in the future."""
+    """To be called at the start of each worker process and now and then; gives the number of rows that lay in the future."""
     queries = database.statements("gantry.transfers", "clock.sql")
     values = {"slack": SLACK_SECONDS, "lease_seconds": LEASE_SECONDS}
     with connection.transaction():

@@ -29,3 +29,8 @@ WHERE job.status = 'todo' AND job.scheduled_at > now() AND EXISTS (
 -- name: free_periodic
 -- These minutes come again; without this nothing that is due each minute would run before they are over.
 DELETE FROM procrastinate_periodic_defers WHERE defer_timestamp > extract(epoch FROM now()) + %(slack)s
+
+-- name: workers_again
+-- A worker that died with the signs of life of that time would seem to live until it comes again, and its jobs with it.
+-- One that lives gives its next sign within seconds.
+UPDATE procrastinate_workers SET last_heartbeat = now() WHERE last_heartbeat > now() + make_interval(secs => %(slack)s)
