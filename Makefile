@@ -14,7 +14,7 @@ ARGS ?=
 # Test processes beside each other; each has a database of its own.
 JOBS ?= 2
 
-.PHONY: help setup up demo test lint types docs bench torture fuzz roundtrip previous lock clean
+.PHONY: help setup up demo web web-optional web-dev web-mocked web-test test test-web lint types docs bench torture fuzz roundtrip previous lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,14 +44,34 @@ $(DEV): $(STAMP) requirements-dev.lock
 
 setup: $(STAMP) ## install only
 
-up: $(STAMP) ## run Gantry here (HOME ./var)
+# Built again only when its sources have changed; without the npm registry the server goes on without pages.
+web: $(STAMP) ## build the web app, if it is not fresh
+	@$(BIN)/python tools/build_web.py
+
+web-optional: $(STAMP)
+	@$(BIN)/python tools/build_web.py --optional
+
+web-dev: $(STAMP) ## the web app with live reloading, against GANTRY_URL (default http://127.0.0.1:8080)
+	@$(BIN)/python tools/build_web.py run dev
+
+web-mocked: $(STAMP) ## the web app without a server, on invented data
+	@$(BIN)/python tools/build_web.py run mocked
+
+web-test: $(STAMP) ## types and unit tests of the web app
+	@$(BIN)/python tools/build_web.py run check
+	@$(BIN)/python tools/build_web.py run test
+
+up: $(STAMP) web-optional ## run Gantry here (HOME ./var)
 	@$(BIN)/gantry up $(ARGS)
 
-demo: $(STAMP) ## receive, store, index, route, deliver a real study and show the receipt (ONCE=1: end after it)
+demo: $(STAMP) web-optional ## receive, store, index, route, deliver a real study and show the receipt (ONCE=1: end after it)
 	@$(BIN)/gantry demo $(if $(ONCE),--once) $(ARGS)
 
-test: $(DEV) ## all tests but the long ones
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not torture" $(ARGS)
+test: $(DEV) web-optional ## all tests but the long ones and those in a browser
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not torture and not browser" $(ARGS)
+
+test-web: $(DEV) web ## the tests in Chromium (WEB_SHOTS=FOLDER keeps pictures of every page)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m browser tests/web $(ARGS)
 
 lint: $(DEV) ## ruff, layers, lock files
 	@$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Everything, one script after the other, into results/latest.json and the tables of README.md.
 
-    python -m bench [--only receive,forward,retrieve,find,stack,nagle,startup] [--rounds 3] [--try]
+    python -m bench [--only receive,forward,...] [--rounds 3] [--try]
 
 `--try` runs everything at a hundredth of the size into results/try.json and leaves README.md alone: it shows
 that the scripts work, its numbers mean nothing.
@@ -22,7 +22,10 @@ from typing import Any
 from bench import table
 from bench.machine import REPOSITORY, end_cleanly, note
 
-SCRIPTS = ("receive", "forward", "retrieve", "find", "stack", "nagle", "startup")
+SCRIPTS = (
+    "receive", "forward", "retrieve", "find", "stack", "nagle", "startup",
+    "rules", "isolation", "slope", "scrub", "access",
+)  # fmt: skip
 RESULTS = Path(__file__).parent / "results"
 _TRY = {
     "receive": ["--scale", "0.01", "--warm-mb", "16"],
@@ -32,6 +35,11 @@ _TRY = {
     "stack": ["--seconds", "0.2"],
     "nagle": ["--instances", "10", "--warm-mb", "16"],
     "startup": ["--cold-rounds", "0"],
+    "rules": ["--try"],
+    "isolation": ["--scale", "0.02", "--warm-mb", "16"],
+    "slope": ["--instances", "0,5000", "--count", "100"],
+    "scrub": ["--scale", "0.01", "--warm-mb", "16"],
+    "access": ["--try"],
 }
 
 

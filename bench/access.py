@@ -1,6 +1,6 @@
 """Lists under access control: one page of 100 studies for people who see all, an institute, or 200 granted studies.
 
-    python -m bench.access [--studies 100000] [--grants 200] [--rounds 60] [--try]
+    python -m bench.access [--studies 100000] [--grants 200] [--rounds 3] [--try]
 
 A home of its own with the embedded PostgreSQL. Studies are made by INSERT ... SELECT, one a second, each in one
 of 20 institutes, half of them in a 21st too; then ANALYZE. Times are of `find_studies` (SQL, rows, masking) and of
@@ -116,10 +116,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.access", description="Lists under access control.")
     parser.add_argument("--studies", type=int, default=100_000)
     parser.add_argument("--grants", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3, help="of twenty pages each")
     parser.add_argument("--try", dest="attempt", action="store_true")
     given = parser.parse_args()
-    studies, grants, rounds = (1000, 20, 5) if given.attempt else (given.studies, given.grants, given.rounds)
+    studies, grants, rounds = (1000, 20, 5) if given.attempt else (given.studies, given.grants, given.rounds * 20)
     with tempfile.TemporaryDirectory(prefix="gantry-bench-access-") as folder:
         report("access", given, **_run(studies, grants, rounds, Path(folder) / "home"))
 

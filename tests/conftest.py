@@ -38,14 +38,22 @@ os.environ["GANTRY_DATABASE_URL"] = _EXTERNAL or postgres.url(_home, "postgres")
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "1GB", "max_connections": "200"}
 
 from tests.support import part10_files as files  # noqa: E402
-from tests.support import peers  # noqa: E402
-from tests.support.gantry_process import GantryProcess  # noqa: E402
+from tests.support import peers, ready_home  # noqa: E402
+from tests.support.gantry_process import COMMANDS, GantryProcess  # noqa: E402
 
 
 def pytest_configure() -> None:
     import django
 
     django.setup()
+    from django.contrib.auth.hashers import Argon2PasswordHasher
+    from django.test import TransactionTestCase
+
+    from tests.support.flush import empty_tables
+
+    TransactionTestCase._fixture_teardown = empty_tables
+    # The passwords of tests guard nothing: 100 MB of memory and 0.1 s for each would.
+    Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -56,6 +64,7 @@ def pytest_xdist_setupnodes() -> None:
 
 
 def pytest_unconfigure() -> None:
+    COMMANDS.end()
     shutil.rmtree(_folder, ignore_errors=True)
 
 
@@ -151,14 +160,30 @@ def _peer_marker(request: pytest.FixtureRequest) -> None:
                 peers.missing(name, in_ci=_IN_CI)
 
 
+@pytest.fixture(scope="session")
+def furnish(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
+    """furnish(home) makes a home whose database has its tables; see tests/support/ready_home.py."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "ready-home"
+
+    def copy(home: Path) -> None:
+        ready_home.copy(ready_home.make(folder, GantryProcess(folder, 0, 0).environment), home)
+
+    return copy
+
+
 @pytest.fixture
-def gantry_process(tmp_path: Path) -> Iterator[Callable[..., GantryProcess]]:
-    """gantry_process(**settings) makes an instance that is not started yet, in a fresh home, on free ports."""
+def gantry_process(tmp_path: Path, furnish: Callable[[Path], None]) -> Iterator[Callable[..., GantryProcess]]:
+    """gantry_process(**settings) makes an instance that is not started yet, in a new home, on free ports.
+
+    `fresh`: from nothing at all; else its database has its tables already.
+    """
     started: list[GantryProcess] = []
 
-    def make(**settings: object) -> GantryProcess:
+    def make(*, fresh: bool = False, **settings: object) -> GantryProcess:
         folder = Path(str(settings.pop("home", tmp_path / f"up-{len(started)}")))
-        process = GantryProcess(folder, unused_port(), unused_port(), {key: str(value) for key, value in settings.items()})
+        variables = {key: str(value) for key, value in settings.items()}
+        process = GantryProcess(folder, unused_port(), unused_port(), variables, furnish=None if fresh else furnish)
         started.append(process)
         return process
 
@@ -176,10 +201,11 @@ def running_gantry(gantry_process: Callable[..., GantryProcess]) -> GantryProces
 
 
 @pytest.fixture(scope="module")
-def shared_gantry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GantryProcess]:
+def shared_gantry(tmp_path_factory: pytest.TempPathFactory, furnish: Callable[[Path], None]) -> Iterator[GantryProcess]:
     """As running_gantry, one for all tests of a file; they must not kill it."""
     folder = tmp_path_factory.mktemp("shared") / "home"
-    process = GantryProcess(folder, unused_port(), unused_port(), {"settle_quiet_seconds": "0.5"})
+    settings = {"settle_quiet_seconds": "0.5", "receivers": "1"}
+    process = GantryProcess(folder, unused_port(), unused_port(), settings, furnish=furnish)
     process.start()
     yield process
     process.stop()

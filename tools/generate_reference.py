@@ -1,5 +1,5 @@
 """Write docs/reference/*.md from the code: settings, metrics, routes, commands, the DICOM conformance statement, the wire
-engine, the interoperability matrix. `--check` only compares.
+engine, the Python client, the interoperability matrix. `--check` only compares.
 
 A test runs the check, so the reference cannot lag behind.
 """
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from generate_client_page import client_page
 from generate_dimse import dimse_page
 from generate_interoperability import interoperability_page
 from prometheus_client.metrics import MetricWrapperBase
@@ -127,6 +128,7 @@ PAGES = {
     "routes.md": routes_page,
     "commands.md": commands_page,
     "conformance.md": conformance_page,
+    "client.md": client_page,
     "dimse.md": dimse_page,
     "interoperability.md": interoperability_page,
     "one-file.schema.json": one_file_schema,

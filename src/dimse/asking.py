@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from dimse.answering import METHODS, TYPES
 from dimse.commands import (
     ACTION_TYPE,
@@ -26,12 +29,66 @@ from dimse.commands import (
     CommandField,
     Value,
 )
-from dimse.errors import LocalProtocolError
+from dimse.errors import ContextNotAccepted, LocalProtocolError
+from dimse.negotiation import AcceptedContext
 from dimse.operations import Final, NormalisedAnswer, NormalisedRequest, Progress, SubOperations
 from dimse.status import Category, category_of
 
 F = CommandField
 _COUNTS = (REMAINING, COMPLETED, FAILED, WARNED)
+
+
+class Agreed:
+    """What a peer has agreed to, as a requestor asks for it. All raise `ContextNotAccepted`."""
+
+    def __init__(self, contexts: Mapping[int, AcceptedContext]) -> None:
+        self._contexts = contexts
+        #: (SOP class, transfer syntax) -> context id; the first of alike contexts.
+        self.accepted: dict[tuple[str, str], int] = {}
+        for context in contexts.values():
+            self.accepted.setdefault((context.abstract_syntax, context.transfer_syntax), context.context_id)
+
+    def of_class(self, abstract_syntax: str) -> AcceptedContext:
+        """The first context of a SOP class."""
+        for (abstract, _), context_id in self.accepted.items():
+            if abstract == abstract_syntax:
+                return self._contexts[context_id]
+        raise ContextNotAccepted(f"{abstract_syntax} was not accepted")
+
+    def to_store(self, sop_class_uid: str, transfer_syntax_uid: str) -> int:
+        """The context id for an instance in its transfer syntax."""
+        context_id = self.accepted.get((sop_class_uid, transfer_syntax_uid))
+        if context_id is None:
+            raise ContextNotAccepted(f"{sop_class_uid} in {transfer_syntax_uid} was not accepted")
+        return context_id
+
+    def for_normalised(self, request: NormalisedRequest) -> int:
+        """The context id for an N- request: in the syntax of its data, else the first of its SOP class."""
+        context_id = self.accepted.get((request.sop_class_uid, request.transfer_syntax_uid))
+        return context_id or self.of_class(request.sop_class_uid).context_id
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A C-FIND, C-GET or, with an AE title as destination, C-MOVE that is to be asked. `message_id` 0: any."""
+
+    kind: CommandField
+    identifier: bytes
+    sop_class_uid: str
+    priority: int
+    destination: str = ""
+    message_id: int = 0
+
+    @property
+    def response(self) -> CommandField:
+        """What answers it."""
+        return CommandField(self.kind | 0x8000)
+
+    def command(self, message_id: int) -> Command:
+        """The command set; `LocalProtocolError` for what cannot be asked."""
+        if not self.identifier:
+            raise LocalProtocolError("an operation needs an identifier")
+        return encode_query(self.kind, message_id, self.sop_class_uid, self.priority, self.destination)
 
 
 def encode_query(kind: CommandField, message_id: int, sop_class_uid: str, priority: int, destination: str = "") -> Command:

@@ -13,7 +13,7 @@ while `artim_runs` is true the caller runs a timer and calls `timer_expired` (PS
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from dimse import pdu as pdus
 from dimse.commands import MAX_COMMAND, Command, decode_command, encode_command, encode_store_response
@@ -27,14 +27,12 @@ from dimse.events import (
     ConnectionEnded,
     DataFragment,
     Event,
-    ReleaseConfirmed,
-    ReleaseRequested,
 )
+from dimse.expected import HAPPENINGS, INVALID, RELEASE_EVENTS, objection
 from dimse.messages import LAST_FLAG, Buffer, fragment_size, pack_command, pack_message, take_run
 from dimse.negotiation import AcceptedContext, agreed
 from dimse.pdu import (
     DATA_HEADER,
-    MAX_ASSOCIATE_BODY,
     P_DATA_TF,
     PDU_HEADER,
     PDV_HEADER,
@@ -45,17 +43,6 @@ from dimse.pdu import (
 )
 from dimse.states import TABLE, Action, Happening, Role, State, after_collision
 
-_HAPPENINGS = {
-    pdus.ASSOCIATE_RQ: Happening.REQUEST_PDU,
-    pdus.ASSOCIATE_AC: Happening.ACCEPT_PDU,
-    pdus.ASSOCIATE_RJ: Happening.REJECT_PDU,
-    P_DATA_TF: Happening.DATA_PDU,
-    pdus.RELEASE_RQ: Happening.RELEASE_PDU,
-    pdus.RELEASE_RP: Happening.RELEASE_REPLY_PDU,
-    pdus.ABORT: Happening.ABORT_PDU,
-}
-_WRONG = frozenset({Action.ABORT_AND_TELL, Action.SEND_ABORT, Action.SEND_ABORT_AGAIN})
-_UNRECOGNISED, _UNEXPECTED, _INVALID = 1, 2, 6
 _OWES_REPLY = frozenset({State.RELEASE_REQUESTED, State.COLLISION_REQUESTOR_REPLIES, State.COLLISION_ACCEPTOR_REPLIES})
 _NOTHING = memoryview(b"")
 _NO_LIMIT = 0xFFFFFFFF
@@ -120,7 +107,7 @@ class Association:
         try:
             self._fragment = fragment_size(request.user.max_length)
         except RemoteProtocolError as error:
-            raise self._failure(str(error), _INVALID) from None
+            raise self._failure(str(error), INVALID) from None
         try:
             self.contexts = agreed(request, pdu)
         except RemoteProtocolError as error:
@@ -165,7 +152,7 @@ class Association:
         return pdus.RELEASE_REPLY_BYTES
 
     def abort(self, source: int = 0, reason: int = 0) -> bytes:
-        """A-pdus.ABORT. Empty when there is nothing to abort: then only the connection is closed."""
+        """A-ABORT. Empty when there is nothing to abort: then only the connection is closed."""
         if (self.state, Happening.ABORT) not in TABLE:
             self.state = State.AWAITING_CLOSE
             return b""
@@ -266,33 +253,21 @@ class Association:
         if header is None:
             return False
         kind, length = PDU_HEADER.unpack(header)
-        self._check_pdu(kind, length)
+        if wrong := objection(self.state, kind, length, self.max_pdu):
+            raise self._failure(*wrong)
         self._pdu_kind, self._pdu_left = kind, length
         return True
 
-    def _check_pdu(self, kind: int, length: int) -> None:
-        happening = _HAPPENINGS.get(kind)
-        if happening is None:
-            raise self._failure(f"unknown PDU type {kind:02X}", _UNRECOGNISED)
-        cell = TABLE.get((self.state, happening))
-        if cell is None or cell[0] in _WRONG:
-            raise self._failure(f"{happening.name} while {self.state.name}", _UNEXPECTED)
-        if kind == P_DATA_TF:
-            if self.max_pdu and length > self.max_pdu:
-                raise self._failure(f"P-DATA-TF of {length} bytes, {self.max_pdu} were announced", _INVALID)
-        elif length > MAX_ASSOCIATE_BODY or (kind not in {pdus.ASSOCIATE_RQ, pdus.ASSOCIATE_AC} and length != 4):
-            raise self._failure(f"PDU type {kind:02X} with a length of {length} bytes", _INVALID)
-
     def _begin_pdv(self, length: int, context_id: int, flags: int) -> None:
         if length < 2 or length + 4 > self._pdu_left:
-            raise self._failure(f"data value of {length} bytes in {self._pdu_left} left of its PDU", _INVALID)
+            raise self._failure(f"data value of {length} bytes in {self._pdu_left} left of its PDU", INVALID)
         if flags & 1:
             if self._in_data or (self._message_context and self._message_context != context_id):
-                raise self._failure("command inside another message", _INVALID)
+                raise self._failure("command inside another message", INVALID)
         elif not self._in_data or self._message_context != context_id:
-            raise self._failure("data set without its command", _INVALID)
+            raise self._failure("data set without its command", INVALID)
         if context_id not in self.contexts:
-            raise self._failure(f"data value in context {context_id}, which is not accepted", _INVALID)
+            raise self._failure(f"data value in context {context_id}, which is not accepted", INVALID)
         self._message_context = self._pdv_context = context_id
         self._pdv_flags = flags
         self._pdv_left = length - 2
@@ -314,7 +289,7 @@ class Association:
             self._in_pdv = False
             if self._pdu_left < 6:
                 if self._pdu_left:
-                    raise self._failure(f"{self._pdu_left} stray bytes at the end of a P-DATA-TF", _INVALID)
+                    raise self._failure(f"{self._pdu_left} stray bytes at the end of a P-DATA-TF", INVALID)
                 self._pdu_kind = 0
         last = not left and bool(self._pdv_flags & 2)
         if self._pdv_flags & 1:
@@ -344,7 +319,7 @@ class Association:
 
     def _command_event(self, view: memoryview, last: bool) -> CommandReceived | None:
         if len(self._command) + len(view) > MAX_COMMAND:
-            raise self._failure(f"command set of more than {MAX_COMMAND} bytes", _INVALID)
+            raise self._failure(f"command set of more than {MAX_COMMAND} bytes", INVALID)
         if not last:
             self._command += view
             return None
@@ -375,7 +350,7 @@ class Association:
             abort = pdus.decode_abort(body)
             self._step(Happening.ABORT_PDU)
             return Aborted(abort.source, abort.reason)
-        return _RELEASE_EVENTS[self._step(_HAPPENINGS[kind])]()
+        return RELEASE_EVENTS[self._step(HAPPENINGS[kind])]()
 
     def _accepted(self, accept: AssociateAccept) -> AssociationAccepted:
         if self.request_pdu is None:
@@ -407,11 +382,3 @@ class Association:
         return RemoteProtocolError(
             text, reason=reason, source=source, reply=pdus.encode_abort(Abort(source, reason if source else 0))
         )
-
-
-_RELEASE_EVENTS: dict[Action, Callable[[], Event]] = {
-    Action.TELL_RELEASE: ReleaseRequested,
-    Action.TELL_COLLISION: lambda: ReleaseRequested(collision=True),
-    Action.TELL_RELEASED: ReleaseConfirmed,
-    Action.TELL_COLLISION_RELEASED: lambda: ReleaseConfirmed(collision=True),
-}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dimse.acceptance import StoreAnswer, StoreRequest, read_store, response_to
@@ -87,14 +87,6 @@ def build_request(
         user_identity=user_identity,
     )
     return AssociateRequest(called_aet, calling_aet, propose(contexts), user)
-
-
-def accepted_map(contexts: Mapping[int, AcceptedContext]) -> dict[tuple[str, str], int]:
-    """(SOP class, transfer syntax) -> context id; the first of alike contexts."""
-    found: dict[tuple[str, str], int] = {}
-    for context in contexts.values():
-        found.setdefault((context.abstract_syntax, context.transfer_syntax), context.context_id)
-    return found
 
 
 def encode_store(

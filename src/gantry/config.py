@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"^(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\s\[\]]+):(?P<port>\d{1
 _NOT_SETTINGS = frozenset(
     {
         "GANTRY_CONFIG", "GANTRY_TEST_DATABASE_URL", "GANTRY_LISTEN_FD", "GANTRY_LISTEN_TLS_FD", "GANTRY_SUPERVISED",
-        "GANTRY_PARENT", "GANTRY_DEBUG", "GANTRY_CI", "GANTRY_URL", "GANTRY_TOKEN",
+        "GANTRY_PARENT", "GANTRY_ORIGINS", "GANTRY_DEBUG", "GANTRY_CI", "GANTRY_URL", "GANTRY_TOKEN",
     }
 )  # fmt: skip
 #: Settings that hold several values; with commas in a variable.

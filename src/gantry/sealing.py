@@ -9,7 +9,8 @@ A stored secret is text of one of these forms:
 * `sealed:v1:KEY:DATA`: AES-256-GCM (NIST SP 800-38D) with key number KEY of `HOME/secrets/seal.keys`, bound to
   its purpose: what was sealed as the secret of one row cannot be opened as that of another.
 
-Rooms declare where theirs lie with `declare()`; `reseal()` brings them all under a new key.
+Rooms declare where theirs lie with `declare()`, and forms of earlier releases with `declare_older()`; `reseal()` brings
+them all under a new key.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg import sql
 
 _PREFIX = "sealed:v1:"
 _NONCE_BYTES = 12
@@ -43,25 +45,50 @@ class SecretUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Where sealed secrets lie: `purpose` is what `seal` was called with, `{key}` in it stands for the row's key."""
+    """Where sealed secrets lie: `purpose` is what `seal` was called with, `{key}` in it stands for the row's key.
+
+    `member`: the column is jsonb, and the secret is this member of it.
+    """
 
     table: str
     column: str
     key: str
     purpose: str
+    member: str = ""
 
 
-_columns: dict[tuple[str, str], Column] = {}
+@dataclass(frozen=True, slots=True)
+class Older:
+    """Secrets as an earlier release kept them; `words` say how, for people.
+
+    `count` gives how many there are. `take_over` seals them with the newest key in the transaction it is called in, and
+    gives how many those were and what is to be done after the commit: until then nothing else may be lost.
+    """
+
+    table: str
+    column: str
+    words: str
+    count: Callable[[psycopg.Connection[Any], Path], int]
+    take_over: Callable[[psycopg.Connection[Any], Path], tuple[int, Callable[[], None]]]
 
 
-def declare(table: str, column: str, *, key: str = "id", purpose: str) -> Column:
-    """Say once, where the table is defined, that a text column holds secrets.
+_columns: dict[tuple[str, str, str], Column] = {}
+_older: dict[tuple[str, str, str], Older] = {}
+
+
+def declare(table: str, column: str, *, key: str = "id", purpose: str, member: str = "") -> Column:
+    """Say once, where the table is defined, that a text column, or a member of a jsonb column, holds secrets.
 
     >>> declare("alerts_webhook", "secret", purpose="webhook:{key}").purpose
     'webhook:{key}'
     """
-    found = _columns[table, column] = Column(table, column, key, purpose)
+    found = _columns[table, column, member] = Column(table, column, key, purpose, member)
     return found
+
+
+def declare_older(older: Older) -> None:
+    """Say once what an earlier release kept in its own way: `secrets list` counts it, `secrets rotate` takes it over."""
+    _older[older.table, older.column, older.words] = older
 
 
 class KeyRing:
@@ -221,8 +248,12 @@ def reseal(
     ring.newest()
     number = ring.add()
     with connection.transaction():
-        count = sum(_reseal_column(connection, home, place, number) for place in _columns.values())
+        taken = [older.take_over(connection, home) for older in _older.values()]
+        count = sum(found for found, _ in taken)
+        count += sum(_reseal_column(connection, home, place, number) for place in _columns.values())
         note(count)
+    for _, forget in taken:
+        forget()
     time.sleep(grace_seconds)
     with connection.transaction():
         count += sum(_reseal_column(connection, home, place, number) for place in _columns.values())
@@ -230,31 +261,54 @@ def reseal(
     return count
 
 
-def overview(connection: psycopg.Connection[Any]) -> list[tuple[str, str, str, int]]:
-    """Table, column, key (or env, file), number of secrets: for people."""
+def overview(connection: psycopg.Connection[Any], home: Path) -> list[tuple[str, str, str, int]]:
+    """Table, column, how it is kept (key, env, file, or the way of an earlier release), number of secrets: for people."""
     from psycopg import sql
 
     found = []
     for place in _columns.values():
         query = sql.SQL(
-            "SELECT CASE WHEN starts_with({column}, %(prefix)s) THEN 'key ' || split_part({column}, ':', 3) "
-            "ELSE split_part({column}, ':', 1) END AS kind, count(*) FROM {table} WHERE {column} <> '' GROUP BY 1 ORDER BY 1"
-        ).format(table=sql.Identifier(place.table), column=sql.Identifier(place.column))
-        found += [
-            (place.table, place.column, str(kind), int(count)) for kind, count in connection.execute(query, {"prefix": _PREFIX})
-        ]
+            "SELECT CASE WHEN starts_with({value}, %(prefix)s) THEN 'key ' || split_part({value}, ':', 3) "
+            "ELSE split_part({value}, ':', 1) END AS kind, count(*) FROM {table} "
+            "WHERE {value} <> '' AND {value} ~ '^(sealed|env|file):' GROUP BY 1 ORDER BY 1"
+        ).format(table=sql.Identifier(place.table), value=_value(place))
+        rows = connection.execute(query, {"prefix": _PREFIX}).fetchall()
+        found += [(place.table, _name(place), str(kind), int(count)) for kind, count in rows]
+    for older in _older.values():
+        if count := older.count(connection, home):
+            found.append((older.table, older.column, older.words, count))
     return found
+
+
+def _name(place: Column) -> str:
+    return f"{place.column}.{place.member}" if place.member else place.column
+
+
+def _value(place: Column) -> sql.Composable:
+    from psycopg import sql
+
+    column = sql.Identifier(place.column)
+    return sql.SQL("({} ->> {})").format(column, sql.Literal(place.member)) if place.member else column
+
+
+def _assignment(place: Column) -> sql.Composable:
+    from psycopg import sql
+
+    column = sql.Identifier(place.column)
+    if not place.member:
+        return sql.SQL("{} = %(sealed)s").format(column)
+    return sql.SQL("{0} = jsonb_set({0}, ARRAY[{1}], to_jsonb(%(sealed)s::text))").format(column, sql.Literal(place.member))
 
 
 def _reseal_column(connection: psycopg.Connection[Any], home: Path, place: Column, number: str) -> int:
     from psycopg import sql
 
-    names = {"table": sql.Identifier(place.table), "column": sql.Identifier(place.column), "key": sql.Identifier(place.key)}
-    # Writers wait: one that sealed with the old key just now would be lost with it.
-    connection.execute(sql.SQL("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE").format(**names))
+    names = {"table": sql.Identifier(place.table), "value": _value(place), "key": sql.Identifier(place.key)}
+    # Writers wait, and so does who has locked a row to write it: one that sealed with the old key just now would be lost.
+    connection.execute(sql.SQL("LOCK TABLE {table} IN EXCLUSIVE MODE").format(**names))
     rows = connection.execute(
         sql.SQL(
-            "SELECT {key}, {column} FROM {table} WHERE starts_with({column}, %(prefix)s) AND NOT starts_with({column}, %(done)s)"
+            "SELECT {key}, {value} FROM {table} WHERE starts_with({value}, %(prefix)s) AND NOT starts_with({value}, %(done)s)"
         ).format(**names),
         {"prefix": _PREFIX, "done": f"{_PREFIX}{number}:"},
     ).fetchall()
@@ -265,7 +319,9 @@ def _reseal_column(connection: psycopg.Connection[Any], home: Path, place: Colum
         except SecretUnavailable as error:
             raise SecretUnavailable(f"{place.table} {key}: {error}") from error
         connection.execute(
-            sql.SQL("UPDATE {table} SET {column} = %(sealed)s WHERE {key} = %(key)s").format(**names),
-            {"sealed": seal(home, secret, purpose), "key": key},
+            sql.SQL("UPDATE {table} SET {assignment} WHERE {key} = %(key)s AND {value} = %(stored)s").format(
+                assignment=_assignment(place), **names
+            ),
+            {"sealed": seal(home, secret, purpose), "key": key, "stored": stored},
         )
     return len(rows)

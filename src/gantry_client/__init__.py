@@ -5,6 +5,7 @@
 ...     print(study.study_instance_uid, client.receipt(study.study_instance_uid).complete)
 """
 
+from gantry_client.aio.client import AsyncGantryClient
 from gantry_client.client import GantryClient
 from gantry_client.errors import (
     ConflictError,
@@ -14,12 +15,13 @@ from gantry_client.errors import (
     NotAllowed,
     NotFound,
     NotSignedIn,
+    PositionGone,
     RequestFailed,
     ServerFailed,
     Unreachable,
 )
 
 __all__ = [
-    "ConflictError", "DamagedDownload", "GantryClient", "GantryClientError", "InvalidRequest", "NotAllowed",
-    "NotFound", "NotSignedIn", "RequestFailed", "ServerFailed", "Unreachable",
+    "AsyncGantryClient", "ConflictError", "DamagedDownload", "GantryClient", "GantryClientError", "InvalidRequest", "NotAllowed",
+    "NotFound", "NotSignedIn", "PositionGone", "RequestFailed", "ServerFailed", "Unreachable",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ GantryClientError
     ├── NotAllowed     403
     ├── NotFound       404
     ├── ConflictError  409
+    ├── PositionGone   410: the feed no longer has what came after the position
     ├── InvalidRequest 400, 413, 414, 415, 422
     └── ServerFailed   5xx
 """
@@ -57,6 +58,10 @@ class ConflictError(RequestFailed):
     """It clashes with something that is there."""
 
 
+class PositionGone(RequestFailed):
+    """The change feed no longer has what came right after the position: read the lists, and begin anew."""
+
+
 class InvalidRequest(RequestFailed):
     """The server does not accept these values."""
 
@@ -69,7 +74,9 @@ def from_answer(status: int, content: Any) -> RequestFailed:
     """The error for a status and a body, whatever a proxy in between may have made of it."""
     error = content.get("error") if isinstance(content, dict) else None
     error = error if isinstance(error, dict) else {}
-    kinds: dict[int, type[RequestFailed]] = {401: NotSignedIn, 403: NotAllowed, 404: NotFound, 409: ConflictError}
+    kinds: dict[int, type[RequestFailed]] = {
+        401: NotSignedIn, 403: NotAllowed, 404: NotFound, 409: ConflictError, 410: PositionGone,
+    }  # fmt: skip
     kind = kinds.get(status) or (InvalidRequest if status in {400, 413, 414, 415, 422} else None)
     kind = kind or (ServerFailed if status >= 500 else RequestFailed)
     message = str(error.get("message") or f"The server answered with status {status}.")

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from gantry_client.errors import Unreachable, from_answer
+from gantry_client.server_events import Event, Stream
 
 #: Asking again for these does nothing twice.
 _REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
@@ -61,6 +62,27 @@ class Connector:
             yield answer
         finally:
             connection.close()
+
+    def stream(self, path: str) -> Stream:
+        """A live connection. Raises Unreachable, RequestFailed."""
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": "text/event-stream"}
+        try:
+            stream = Stream(self._connect(), urlsplit(self.base_url).path.rstrip("/") + path, headers)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"{self.base_url} does not answer: {error or type(error).__name__}") from error
+        if stream.answer.status != 200:
+            content = _parsed(stream.answer.read(MAX_ANSWER_BYTES))
+            stream.close()
+            raise from_answer(stream.answer.status, content)
+        return stream
+
+    def events(self, path: str) -> Iterator[Event]:
+        """The events of a live connection until it ends. Raises Unreachable, RequestFailed."""
+        stream = self.stream(path)
+        try:
+            yield from stream
+        finally:
+            stream.close()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of an answer; None when it has none. What may be repeated is, when the server is away."""

@@ -96,6 +96,12 @@ class Node:
     connect_seconds: float
     response_seconds: float
     enabled: bool
+    transcode: str
+    bandwidth: str
+    reconcile: str
+    breaker: str
+    tls: bool
+    user_name: str
     created_at: datetime
     last_success_at: datetime | None
     last_failure_at: datetime | None
@@ -121,8 +127,12 @@ class Rule:
     when: tuple[str, ...]
     trigger: str
     destinations: tuple[str, ...]
-    created_at: datetime
-    updated_at: datetime
+    mode: str
+    priority: int
+    hold: bool
+    quarantine: str
+    created_at: datetime | None
+    updated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +149,16 @@ class Delivery:
     next_attempt_at: datetime | None
     dimse_status: int | None
     error: str
+    priority: int
+    hold_reason: str
     stored_sha256: str
     sent_sha256: str | None
     dataset_bytes: int
     created_at: datetime
     sent_at: datetime | None
     confirmed_at: datetime | None
+    verified_by: str
+    verified_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +228,18 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         if value is None:
             return None
         hint = next(one for one in hint.__args__ if one is not type(None))
+    if hint is Any:
+        return value
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{name} is no list")
         return tuple(_value(hint.__args__[0], one, name) for one in value)
     if is_dataclass(hint) and isinstance(hint, type):
         return read(hint, value)
+    return _scalar(dict if typing.get_origin(hint) is dict else hint, value, name)
+
+
+def _scalar(hint: Any, value: Any, name: str) -> Any:
     if hint in (date, datetime) and isinstance(value, str):
         return hint.fromisoformat(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

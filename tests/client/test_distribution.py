@@ -21,7 +21,7 @@ def test_one_source_one_licence_one_version() -> None:
 
 
 def test_it_needs_the_standard_library_only() -> None:
-    for path in (ROOT / "src" / "gantry_client").glob("*.py"):
+    for path in (ROOT / "src" / "gantry_client").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from dimse import uids
+from dimse.asking import Agreed
 from dimse.errors import AssociationAborted, AssociationRejected, LocalProtocolError
 from dimse.items import ProposedContext, RoleSelection, UserInformation
 from dimse.negotiation import AcceptAsProposed, ContextProposal, agreed, answer_all, judge, propose
 from dimse.pdu import AssociateAccept, AssociateRequest
-from dimse.requesting import accepted_map, build_request
+from dimse.requesting import build_request
 
 JPEG = uids.JPEG_LOSSLESS_SV1
 EXPLICIT = uids.EXPLICIT_VR_LITTLE_ENDIAN
@@ -85,7 +86,7 @@ def test_roles_are_what_both_sides_want() -> None:
     user = UserInformation(roles=(RoleSelection(uids.CT_IMAGE_STORAGE, False, True),))
     granted = agreed(request, AssociateAccept("A", "B", answers, user))[1]
     assert (granted.requestor_is_scu, granted.requestor_is_scp) == (False, True)
-    assert accepted_map({1: granted}) == {(uids.CT_IMAGE_STORAGE, uids.IMPLICIT_VR_LITTLE_ENDIAN): 1}
+    assert Agreed({1: granted}).accepted == {(uids.CT_IMAGE_STORAGE, uids.IMPLICIT_VR_LITTLE_ENDIAN): 1}
 
 
 @pytest.mark.parametrize("title", ["", " ", "A" * 17, "Ärzte"])

@@ -86,14 +86,21 @@ def test_what_is_no_safe_reference_is_refused(home: Path, stored: str, said: str
 def table(transactional_db: None) -> Iterator[psycopg.Connection]:
     with database.connect(autocommit=True) as connection:
         connection.execute("CREATE TABLE sealed_things (id bigint PRIMARY KEY, secret text NOT NULL)")
+        columns = sealing._columns  # a test may have put another in its place when we come back
         sealing.declare("sealed_things", "secret", purpose="thing:{key}")
         yield connection
-        del sealing._columns["sealed_things", "secret"]
+        del columns["sealed_things", "secret", ""]
         connection.execute("DROP TABLE sealed_things")
 
 
+def only_this(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ("sealed_things", "secret", "")
+    monkeypatch.setattr(sealing, "_columns", {key: sealing._columns[key]})
+    monkeypatch.setattr(sealing, "_older", {})
+
+
 def test_a_new_key_for_everything(home: Path, table: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealing, "_columns", {("sealed_things", "secret"): sealing._columns["sealed_things", "secret"]})
+    only_this(monkeypatch)
     secrets = {1: seal(home, "one", "thing:1"), 2: "env:GANTRY_SECRET_TWO", 3: seal(home, "three", "thing:3"), 4: ""}
     for key, secret in secrets.items():
         table.execute("INSERT INTO sealed_things VALUES (%s, %s)", [key, secret])
@@ -109,7 +116,7 @@ def test_a_new_key_for_everything(home: Path, table: psycopg.Connection, monkeyp
 def test_one_that_cannot_be_opened_stops_the_whole(
     home: Path, table: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sealing, "_columns", {("sealed_things", "secret"): sealing._columns["sealed_things", "secret"]})
+    only_this(monkeypatch)
     good, moved = seal(home, "one", "thing:1"), seal(home, "two", "thing:9")
     table.execute("INSERT INTO sealed_things VALUES (1, %s), (2, %s)", [good, moved])
     with pytest.raises(SecretUnavailable, match="sealed_things 2"):

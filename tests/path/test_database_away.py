@@ -10,7 +10,7 @@ import pytest
 
 from gantry.main import home as homes
 from gantry.main import postgres
-from tests.path.index import assert_nothing_lost
+from tests.path.index import assert_nothing_lost, query
 from tests.path.load import Load
 from tests.support.gantry_process import GantryProcess
 
@@ -25,6 +25,7 @@ def test_receiving_goes_on_while_the_database_is_away(gantry_process: Callable[.
     gantry.start()
     load = Load(gantry.dicom_port, senders=2, pause=0.005).start()
     gantry.until(lambda: len(load) > 50)
+    ours = {name: gantry.pid(name) for name in ("receiver-r0", "indexer", "worker", "web")}
     server.stop()
     before, refused = len(load), dict(load.refused)
     time.sleep(away)
@@ -35,6 +36,10 @@ def test_receiving_goes_on_while_the_database_is_away(gantry_process: Callable[.
     try:
         load.stop()
         assert_nothing_lost(gantry, load.acknowledged)
+        # The queue of the same worker settles what came while the database was away.
+        open_jobs = "select count(*) from procrastinate_jobs where status in ('doing', 'failed') or task_name like '%%arrived'"
+        gantry.until(lambda: query(gantry, open_jobs)[0][0] == 0, 60)
+        assert {name: gantry.pid(name) for name in ours} == ours, "they recover without a new start"
     finally:
         gantry.stop()
         server.stop()

@@ -21,8 +21,7 @@ from tests.support.gantry_process import GantryProcess
 #: Minutes, not seconds: with the fifty rounds of `make torture`, which CI runs too.
 pytestmark = pytest.mark.torture
 
-#: The worker is started anew by the supervisor: its queue ends with its connections.
-OURS = ("receiver-r0", "indexer", "web")
+OURS = ("receiver-r0", "indexer", "worker", "web")
 
 
 @pytest.mark.timeout(600)

@@ -17,10 +17,10 @@ from dimse.aio.opening import open_wire, wire_over
 from dimse.aio.operation import Incoming, Operation, Question, Store
 from dimse.aio.wire import Wire
 from dimse.answering import Answers, final_of
-from dimse.asking import as_message_id, encode_normalised, encode_query, read_normalised_answer
+from dimse.asking import Agreed, Query, as_message_id, encode_normalised, read_normalised_answer
 from dimse.association import Association
-from dimse.commands import STATUS, Command, CommandField
-from dimse.errors import AssociationFailure, ConnectFailed, ContextNotAccepted
+from dimse.commands import STATUS, CommandField
+from dimse.errors import AssociationFailure, ConnectFailed
 from dimse.items import AsyncWindow, CommonExtendedNegotiation, ExtendedNegotiation, UserIdentity
 from dimse.negotiation import ContextProposal
 from dimse.operations import MEDIUM, NormalisedAnswer, NormalisedRequest
@@ -28,7 +28,6 @@ from dimse.pdu import AssociateRequest
 from dimse.requesting import (
     Bytes,
     StoreResult,
-    accepted_map,
     as_views,
     build_request,
     encode_echo,
@@ -104,12 +103,12 @@ class ClientAssociation:
     def __init__(self, wire: Wire, request: AssociateRequest, response_timeout: float) -> None:
         self._request = request
         self._exchange = Exchange(wire, request, response_timeout)
-        self._accepted: dict[tuple[str, str], int] = {}
+        self._agreed = Agreed({})
 
     @property
     def accepted(self) -> Mapping[tuple[str, str], int]:
         """(SOP class, transfer syntax) -> context id."""
-        return self._accepted
+        return self._agreed.accepted
 
     @property
     def core(self) -> Association:
@@ -139,11 +138,11 @@ class ClientAssociation:
     async def negotiate(self) -> None:
         """Ask for the association and wait for the answer; `connect` has done this."""
         await self._exchange.negotiate(self._request)
-        self._accepted = accepted_map(self.core.contexts)
+        self._agreed = Agreed(self.core.contexts)
 
     async def echo(self) -> int:
         """C-ECHO; the status of the answer (0 is success)."""
-        question = Question(CommandField.C_ECHO_RSP, 0, self._context(VERIFICATION))
+        question = Question(CommandField.C_ECHO_RSP, 0, self._agreed.of_class(VERIFICATION).context_id)
         command, _ = await self._exchange.ask(question, encode_echo)
         return command.number(STATUS)
 
@@ -158,10 +157,7 @@ class ClientAssociation:
         move_originator: tuple[str, int] | None = None,
     ) -> StoreResult:
         """C-STORE of a data set that is encoded already; see `dimse.blocking.ClientAssociation.store`."""
-        context_id = self._accepted.get((sop_class_uid, transfer_syntax_uid))
-        if context_id is None:
-            raise ContextNotAccepted(f"{sop_class_uid} in {transfer_syntax_uid} was not accepted")
-        question = Question(CommandField.C_STORE_RSP, 0, context_id)
+        question = Question(CommandField.C_STORE_RSP, 0, self._agreed.to_store(sop_class_uid, transfer_syntax_uid))
 
         def command(message_id: int) -> bytes:
             return encode_store(message_id, sop_class_uid, sop_instance_uid, priority, move_originator)
@@ -172,17 +168,16 @@ class ClientAssociation:
     def syntax_of(self, sop_class_uid: str) -> str:
         """The transfer syntax in which identifiers of `find`, `get`, `move` and data of `normalised` have to be.
         `ContextNotAccepted`."""
-        return self.core.contexts[self._context(sop_class_uid)].transfer_syntax
+        return self._agreed.of_class(sop_class_uid).transfer_syntax
 
     def find(self, identifier: bytes, *, sop_class_uid: str, priority: int = MEDIUM) -> Operation:
         """C-FIND. Iterate: each `Progress` holds an identifier. `ContextNotAccepted` leaves all as it was."""
-        return self._operation(CommandField.C_FIND_RQ, identifier, sop_class_uid, priority)
+        return self._operation(Query(CommandField.C_FIND_RQ, identifier, sop_class_uid, priority))
 
     def get(self, identifier: bytes, *, sop_class_uid: str, store: Store, priority: int = MEDIUM) -> Operation:
         """C-GET. `store` is called for each instance while the operation is iterated; its sinks hold the peer
         back as long as they take. The storage contexts must have been proposed with `scp=True`."""
-        incoming = Incoming(self.core, store)
-        return self._operation(CommandField.C_GET_RQ, identifier, sop_class_uid, priority, incoming=incoming)
+        return self._operation(Query(CommandField.C_GET_RQ, identifier, sop_class_uid, priority), Incoming(self.core, store))
 
     def move(
         self, identifier: bytes, *, sop_class_uid: str, destination: str, priority: int = MEDIUM, message_id: int | None = None
@@ -193,13 +188,12 @@ class ClientAssociation:
         several moves apart that are asked for on different associations. ValueError for another one.
         """
         wanted = as_message_id(message_id)
-        return self._operation(CommandField.C_MOVE_RQ, identifier, sop_class_uid, priority, destination, message_id=wanted)
+        return self._operation(Query(CommandField.C_MOVE_RQ, identifier, sop_class_uid, priority, destination, wanted))
 
     async def normalised(self, request: NormalisedRequest) -> NormalisedAnswer:
         """An N- request and its answer. The message id is given here; without `transfer_syntax_uid`, the first
         context of the SOP class is taken."""
-        sop_class = request.sop_class_uid
-        context_id = self._accepted.get((sop_class, request.transfer_syntax_uid)) or self._context(sop_class)
+        context_id = self._agreed.for_normalised(request)
         response = CommandField(encode_normalised(request, 0).field | 0x8000)
         self._exchange.listener.takes_reports = True
         data = [memoryview(request.data)] if request.data else []
@@ -253,28 +247,9 @@ class ClientAssociation:
         with suppress(AssociationFailure):
             await self.release()
 
-    def _context(self, abstract_syntax: str) -> int:
-        for (abstract, _), context_id in self._accepted.items():
-            if abstract == abstract_syntax:
-                return context_id
-        raise ContextNotAccepted(f"{abstract_syntax} was not accepted")
-
-    def _operation(
-        self,
-        kind: CommandField,
-        identifier: bytes,
-        sop_class_uid: str,
-        priority: int,
-        destination: str = "",
-        incoming: Incoming | None = None,
-        message_id: int = 0,
-    ) -> Operation:
-        context = self.core.contexts[self._context(sop_class_uid)]
-        question = Question(CommandField(kind | 0x8000), message_id, context.context_id, patient=incoming is not None)
-
-        def command(message_id: int) -> Command:
-            return encode_query(kind, message_id, sop_class_uid, priority, destination)
-
-        command(0)  # what cannot be asked is said now
+    def _operation(self, query: Query, incoming: Incoming | None = None) -> Operation:
+        context = self._agreed.of_class(query.sop_class_uid)
+        question = Question(query.response, query.message_id, context.context_id, patient=incoming is not None)
+        query.command(0)  # what cannot be asked is said now
         self._exchange.check()
-        return Operation(self._exchange, question, command, identifier, context, incoming)
+        return Operation(self._exchange, question, query.command, query.identifier, context, incoming)

@@ -13,7 +13,7 @@ from typing import Self
 
 from dimse.acceptance import Limits, Progress
 from dimse.answering import Answers, final_of, send_with_data
-from dimse.asking import as_message_id, encode_cancel, encode_normalised, encode_query, read_normalised_answer
+from dimse.asking import Agreed, Query, as_message_id, encode_cancel, encode_normalised, read_normalised_answer
 from dimse.association import Association
 from dimse.blocking.operation import Incoming, Operation, Store
 from dimse.blocking.sockets import (
@@ -27,7 +27,6 @@ from dimse.commands import STATUS, Command, CommandField
 from dimse.errors import (
     AssociationFailure,
     ConnectionLost,
-    ContextNotAccepted,
     LocalProtocolError,
     NotAnswered,
     RemoteProtocolError,
@@ -44,7 +43,6 @@ from dimse.requesting import (
     Listener,
     StoreBegins,
     StoreResult,
-    accepted_map,
     as_views,
     encode_echo,
     encode_store,
@@ -67,7 +65,7 @@ class ClientAssociation:
         self._core = Association(Role.REQUESTOR, max_pdu=request.user.max_length)
         self._listener = Listener(self._core)
         self._view = memoryview(bytearray(_RECEIVE_BUFFER))
-        self._accepted: dict[tuple[str, str], int] = {}
+        self._agreed = Agreed({})
         self._message_id = 0
         self._closed = False
         self._operation: Operation | None = None
@@ -77,7 +75,7 @@ class ClientAssociation:
     @property
     def accepted(self) -> Mapping[tuple[str, str], int]:
         """(SOP class, transfer syntax) -> context id."""
-        return self._accepted
+        return self._agreed.accepted
 
     @property
     def relational(self) -> frozenset[str]:
@@ -94,7 +92,7 @@ class ClientAssociation:
                 self._take(self._receive(deadline))
         except ConnectionLost as error:
             raise NotAnswered(f"{error} before it answered the association request") from error
-        self._accepted = accepted_map(self._core.contexts)
+        self._agreed = Agreed(self._core.contexts)
 
     @property
     def core(self) -> Association:
@@ -103,7 +101,7 @@ class ClientAssociation:
 
     def echo(self) -> int:
         """C-ECHO; the status of the answer (0 is success)."""
-        context_id = self._context(VERIFICATION)
+        context_id = self._agreed.of_class(VERIFICATION).context_id
         message_id = self._next_id(CommandField.C_ECHO_RSP)
         self._send(self._core.send_command(context_id, encode_echo(message_id)))
         return self._await_answer()[0].number(STATUS)
@@ -123,9 +121,7 @@ class ClientAssociation:
         `move_originator` is (AE title, message id) of the C-MOVE this belongs to. `ContextNotAccepted` leaves
         the association usable, other errors do not.
         """
-        context_id = self._accepted.get((sop_class_uid, transfer_syntax_uid))
-        if context_id is None:
-            raise ContextNotAccepted(f"{sop_class_uid} in {transfer_syntax_uid} was not accepted")
+        context_id = self._agreed.to_store(sop_class_uid, transfer_syntax_uid)
         message_id = self._next_id(CommandField.C_STORE_RSP)
         command = encode_store(message_id, sop_class_uid, sop_instance_uid, priority, move_originator)
         self._send_batches(self._core.send_message(context_id, command, as_views(data)))
@@ -134,30 +130,28 @@ class ClientAssociation:
     def syntax_of(self, sop_class_uid: str) -> str:
         """The transfer syntax in which identifiers of `find`, `get`, `move` and data of `normalised` have to be.
         `ContextNotAccepted`."""
-        return self._core.contexts[self._context(sop_class_uid)].transfer_syntax
+        return self._agreed.of_class(sop_class_uid).transfer_syntax
 
     def find(self, identifier: bytes, *, sop_class_uid: str, priority: int = MEDIUM) -> Operation:
         """C-FIND. Iterate: each `Progress` holds an identifier; `ContextNotAccepted` leaves all as it was."""
-        return self._begin(CommandField.C_FIND_RQ, identifier, sop_class_uid, priority)
+        return self._begin(Query(CommandField.C_FIND_RQ, identifier, sop_class_uid, priority))
 
     def get(self, identifier: bytes, *, sop_class_uid: str, store: Store, priority: int = MEDIUM) -> Operation:
         """C-GET. `store` is called for each instance while the operation is iterated; its sinks hold the peer
         back as long as they take. The storage contexts must have been proposed with `scp=True`."""
-        incoming = Incoming(self._core, store)
-        return self._begin(CommandField.C_GET_RQ, identifier, sop_class_uid, priority, incoming=incoming)
+        return self._begin(Query(CommandField.C_GET_RQ, identifier, sop_class_uid, priority), Incoming(self._core, store))
 
     def move(
         self, identifier: bytes, *, sop_class_uid: str, destination: str, priority: int = MEDIUM, message_id: int | None = None
     ) -> Operation:
         """C-MOVE to the AE title `destination`, as the peer knows it; `message_id` as in `dimse.aio`."""
         wanted = as_message_id(message_id)
-        return self._begin(CommandField.C_MOVE_RQ, identifier, sop_class_uid, priority, destination, wanted=wanted)
+        return self._begin(Query(CommandField.C_MOVE_RQ, identifier, sop_class_uid, priority, destination, wanted))
 
     def normalised(self, request: NormalisedRequest) -> NormalisedAnswer:
         """An N- request and its answer. The message id is given here; without `transfer_syntax_uid`, the first
         context of the SOP class is taken."""
-        sop_class = request.sop_class_uid
-        context_id = self._accepted.get((sop_class, request.transfer_syntax_uid)) or self._context(sop_class)
+        context_id = self._agreed.for_normalised(request)
         command = encode_normalised(request, 0)
         message_id = self._next_id(CommandField(command.field | 0x8000))
         self._listener.takes_reports = True
@@ -232,12 +226,6 @@ class ClientAssociation:
 
     # --- inside ---
 
-    def _context(self, abstract_syntax: str) -> int:
-        for (abstract, _), context_id in self._accepted.items():
-            if abstract == abstract_syntax:
-                return context_id
-        raise ContextNotAccepted(f"{abstract_syntax} was not accepted")
-
     def _next_id(self, answer: CommandField, wanted: int = 0) -> int:
         """A message id for a question, whose answer is awaited from now on."""
         if self._closed:
@@ -249,25 +237,14 @@ class ClientAssociation:
         self._listener.expect(self._message_id, answer)
         return self._message_id
 
-    def _begin(
-        self,
-        kind: CommandField,
-        identifier: bytes,
-        sop_class_uid: str,
-        priority: int,
-        destination: str = "",
-        incoming: Incoming | None = None,
-        wanted: int = 0,
-    ) -> Operation:
-        context = self._core.contexts[self._context(sop_class_uid)]
-        if not identifier:
-            raise LocalProtocolError("an operation needs an identifier")
-        encode_query(kind, 0, sop_class_uid, priority, destination)
-        message_id = self._next_id(CommandField(kind | 0x8000), wanted)
+    def _begin(self, query: Query, incoming: Incoming | None = None) -> Operation:
+        context = self._agreed.of_class(query.sop_class_uid)
+        query.command(0)  # what cannot be asked is said before anything has changed
+        message_id = self._next_id(query.response, query.message_id)
         self._incoming = incoming
         self._listener.takes_stores = incoming is not None
-        command = encode_query(kind, message_id, sop_class_uid, priority, destination)
-        self._send_batches(send_with_data(self._core, context.context_id, command, identifier))
+        command = query.command(message_id)
+        self._send_batches(send_with_data(self._core, context.context_id, command, query.identifier))
         self._operation = Operation(message_id, context, self._await_answer, self._cancel)
         return self._operation
 

@@ -18,6 +18,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "conflicts.view": "See senders that disagree about an instance or a patient",
         "deliveries.hold": "Hold, release, recall and send again the deliveries of a study",
         "deliveries.retry": "Queue failed and dead deliveries again",
+        "deliveries.send": "Send studies to nodes",
         "deliveries.view": "See the delivery ledger and receipts",
         "docs.view": "Read the API documentation on this server",
         "metrics.view": "Read the metrics",
@@ -61,7 +62,7 @@ VIEWER = _EVERYBODY | {"deliveries.view", "nodes.view", "patients.initials", "ru
 #: Looks for studies by what they are, not by who they are of.
 RESEARCHER = _EVERYBODY | {"nodes.view", "studies.view"}
 #: Looks after patients: sees who they are, reads their images, fetches earlier studies.
-CLINICIAN = VIEWER | {"conflicts.view", "nodes.fetch", "nodes.query", "patients.identify", "studies.download"}
+CLINICIAN = VIEWER | {"conflicts.view", "deliveries.send", "nodes.fetch", "nodes.query", "patients.identify", "studies.download"}
 #: Keeps things running.
 OPERATOR = CLINICIAN | {
     "alerts.acknowledge",

@@ -48,7 +48,8 @@ router = Router(tags=["accounts"])
 ACCEPTED = {"message": "If it is possible, a mail is on its way."}
 
 
-def _session(actor: Actor) -> dict[str, Any]:
+def session_of(actor: Actor) -> dict[str, Any]:
+    """Who one is and what one may do, as SessionOut has it."""
     places = places_of(actor.user_id) if actor.user_id is not None else ()
     active = actor.places[0] if actor.via == "session" and actor.places else None
     return {
@@ -65,7 +66,7 @@ def _session(actor: Actor) -> dict[str, Any]:
 @router.post("/session", auth=anyone("Signing in is how one becomes somebody"), response={201: SessionOut}, summary="Sign in")
 def sign_in_(request: HttpRequest, body: SignIn) -> Status[dict[str, Any]]:
     """Open a session (cookie `sessionid`); unsafe requests then need the header `X-CSRFToken` from the cookie `csrftoken`."""
-    return Status(201, _session(sign_in.sign_in(request, body.username, body.password, body.code)))
+    return Status(201, session_of(sign_in.sign_in(request, body.username, body.password, body.code)))
 
 
 @router.get("/session", auth=may("session.own"), response=SessionOut, summary="Who am I?")
@@ -73,7 +74,7 @@ def who_am_i(request: HttpRequest) -> dict[str, Any]:
     """The user or token of this request and what it may do."""
     if actor_of(request).via == "session":
         get_token(request)
-    return _session(actor_of(request))
+    return session_of(actor_of(request))
 
 
 @router.delete("/session", auth=may("session.own"), response={204: None}, summary="Sign out")
@@ -86,7 +87,7 @@ def sign_out(request: HttpRequest) -> Status[None]:
 @router.put("/session/password", auth=may("session.own"), response=SessionOut, summary="Change the own password")
 def change_password(request: HttpRequest, body: PasswordChange) -> dict[str, Any]:
     """Replace the own password; the other sessions of the user end."""
-    return _session(sign_in.change_password(request, body.old, body.new))
+    return session_of(sign_in.change_password(request, body.old, body.new))
 
 
 @router.get("/session/check", auth=may("session.own"), response=CheckOut, summary="Does this token hold?")
@@ -113,7 +114,7 @@ def choose_institute(request: HttpRequest, body: InstituteChoice) -> dict[str, A
     actor = actor_of(request)
     institutes.activate(actor.user_id or 0, body.name, trail.by_request(request))
     user = User.objects.get(pk=actor.user_id or 0)
-    return _session(actor_of_user(user) if actor.via == "session" else actor)
+    return session_of(actor_of_user(user) if actor.via == "session" else actor)
 
 
 @router.get("/sessions", auth=may("session.own"), response=SessionRows, summary="List own sessions")

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
+import gantry.accounts.second_factor_secrets  # noqa: F401  says where they lie
+
 #: Roles that a person can have everywhere; `none`: only what memberships give.
 ROLE_NAMES = ("administrator", "operator", "clinician", "researcher", "viewer", "none")
 #: Roles inside an institute. To administrate is to administrate the whole instance.

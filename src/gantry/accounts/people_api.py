@@ -11,19 +11,18 @@ from django.utils import timezone
 from ninja import Path, Query, Router, Status
 
 from gantry.accounts import explain, institutes, people, registrations, second_factor, tokens, trail
+from gantry.accounts.actions import MEANINGS, ROLES
 from gantry.accounts.actors import actor_of_user
 from gantry.accounts.errors import Invalid, NotFound
 from gantry.accounts.models import Grant, Group, Institute, Membership, Registration, Session, Source, Token, User
 from gantry.accounts.page import PageQuery, RowId, answer, by_id
 from gantry.accounts.people_schemas import (
+    ActionPage,
     Approval,
     Ended,
     GrantIn,
     GrantOut,
     GrantPage,
-    GroupIn,
-    GroupOut,
-    GroupPage,
     InstituteChange,
     InstituteIn,
     InstituteOut,
@@ -33,10 +32,14 @@ from gantry.accounts.people_schemas import (
     MembershipPage,
     MembershipQuery,
     Name,
+    PeopleGroupIn,
+    PeopleGroupOut,
+    PeopleGroupPage,
     Refusal,
     RegistrationOut,
     RegistrationPage,
     RegistrationQuery,
+    SessionOfPage,
     SourceIn,
     SourceOut,
     UserChange,
@@ -155,6 +158,26 @@ def revoke_any_token(request: HttpRequest, token_id: Path[RowId]) -> Token:
     return tokens.end(token, _by(request))
 
 
+@router.get("/users/sessions/all", auth=may("people.view"), response=SessionOfPage, summary="Who is signed in?")
+def list_all_sessions(request: HttpRequest) -> dict[str, Any]:
+    """Everybody's sessions, last used first, at most 500."""
+    rows = Session.objects.select_related("user").filter(user__isnull=False, expire_date__gt=timezone.now())
+    return answer(request, [
+        {"username": str(row.user), "id": row.public_id, "address": row.address, "agent": row.agent,
+         "created_at": row.created_at, "last_used_at": row.last_used_at, "expires_at": row.expire_date}
+        for row in rows.order_by("-last_used_at")[:500]
+    ], None)  # fmt: skip
+
+
+@router.get("/actions", auth=may("people.view"), response=ActionPage, summary="What is there to be allowed?")
+def list_actions(request: HttpRequest) -> dict[str, Any]:
+    """Every action with its meaning and the roles that have it."""
+    return answer(request, [
+        {"name": name, "meaning": meaning, "roles": [role for role, actions in ROLES.items() if name in actions]}
+        for name, meaning in sorted(MEANINGS.items())
+    ], None)  # fmt: skip
+
+
 @router.get("/institutes", auth=may("people.view"), response=InstitutePage, summary="List institutes")
 def list_institutes(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     """Institutes with the sources of their studies."""
@@ -223,7 +246,7 @@ def remove_membership(request: HttpRequest, membership_id: Path[RowId]) -> Statu
     return Status(204, None)
 
 
-@router.get("/groups", auth=may("people.view"), response=GroupPage, summary="List groups")
+@router.get("/groups", auth=may("people.view"), response=PeopleGroupPage, summary="List groups")
 def list_groups(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     """Groups with what they give and their members."""
     rows = Group.objects.select_related("institute").prefetch_related("members__user")
@@ -231,8 +254,8 @@ def list_groups(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]
     return answer(request, found, cursor)
 
 
-@router.put("/groups", auth=may("people.edit"), response=GroupOut, summary="Make or change a group")
-def set_group(request: HttpRequest, body: GroupIn) -> Group:
+@router.put("/groups", auth=may("people.edit"), response=PeopleGroupOut, summary="Make or change a group")
+def set_group(request: HttpRequest, body: PeopleGroupIn) -> Group:
     """Its members may do these actions beyond their role, with the studies of the institute."""
     return institutes.set_group(body.institute, body.name, body.actions, _by(request))
 
@@ -252,14 +275,16 @@ def remove_group(request: HttpRequest, group_id: Path[RowId]) -> Status[None]:
     return Status(204, None)
 
 
-@router.put("/groups/{group_id}/members/{username}", auth=may("people.edit"), response=GroupOut, summary="Put into a group")
+@router.put("/groups/{group_id}/members/{username}", auth=may("people.edit"), response=PeopleGroupOut, summary="Put into a group")
 def join_group(request: HttpRequest, group_id: Path[RowId], username: Path[Name]) -> Group:
     """A member of the institute."""
     row = _group(group_id)
     return institutes.set_in_group(row.institute.name, row.name, username, _by(request), member=True)
 
 
-@router.delete("/groups/{group_id}/members/{username}", auth=may("people.edit"), response=GroupOut, summary="Take out of a group")
+@router.delete(
+    "/groups/{group_id}/members/{username}", auth=may("people.edit"), response=PeopleGroupOut, summary="Take out of a group"
+)
 def leave_group(request: HttpRequest, group_id: Path[RowId], username: Path[Name]) -> Group:
     """They stay in the institute."""
     row = _group(group_id)
@@ -270,11 +295,23 @@ def leave_group(request: HttpRequest, group_id: Path[RowId], username: Path[Name
 def list_grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     """Studies shown to somebody they do not belong to, newest first."""
     found, cursor = by_id(Grant.objects.select_related("user", "group", "institute"), query, newest_first=True)
-    return answer(request, found, cursor)
+    with connection.cursor() as reading:
+        reading.execute(
+            "SELECT id, study_instance_uid FROM catalogue_study WHERE id = ANY(%s::bigint[])", [[row.study_id for row in found]]
+        )
+        uids = dict(reading.fetchall())
+    return answer(request, [_shown_grant(row, uids.get(row.study_id, "")) for row in found], cursor)
+
+
+def _shown_grant(row: Grant, uid: str) -> dict[str, Any]:
+    return {
+        "id": row.pk, "study_id": row.study_id, "study_instance_uid": uid, "to": GrantOut.resolve_to(row),
+        "reason": row.reason, "until": row.until,
+    }  # fmt: skip
 
 
 @router.post("/grants", auth=may("people.edit"), response={201: GrantOut}, summary="Show a study to somebody")
-def add_grant(request: HttpRequest, body: GrantIn) -> Status[Grant]:
+def add_grant(request: HttpRequest, body: GrantIn) -> Status[dict[str, Any]]:
     """What they may do with it, their role says."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT id FROM catalogue_study WHERE study_instance_uid = %s", [body.study_instance_uid])
@@ -287,7 +324,7 @@ def add_grant(request: HttpRequest, body: GrantIn) -> Status[Grant]:
         institute=institutes.find(body.institute) if body.institute and not group else None, until=body.until,
         reason=body.reason,
     )  # fmt: skip
-    return Status(201, made)
+    return Status(201, _shown_grant(made, body.study_instance_uid))
 
 
 @router.delete("/grants/{grant_id}", auth=may("people.edit"), response={204: None}, summary="Take a grant back")

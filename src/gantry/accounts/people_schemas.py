@@ -185,7 +185,7 @@ class MembershipIn(Schema):
     role: MemberRole
 
 
-class GroupOut(Schema):
+class PeopleGroupOut(Schema):
     """A group inside an institute."""
 
     id: int
@@ -207,11 +207,11 @@ class GroupOut(Schema):
         return sorted(member.user.username for member in row.members.all())
 
 
-class GroupPage(Page[GroupOut]):
+class PeopleGroupPage(Page[PeopleGroupOut]):
     """A page of groups."""
 
 
-class GroupIn(Schema):
+class PeopleGroupIn(Schema):
     """A group and what it gives."""
 
     institute: Name
@@ -224,6 +224,7 @@ class GrantOut(Schema):
 
     id: int
     study_id: int
+    study_instance_uid: str = Field(description="Empty: the study is no longer there")
     to: str = Field(examples=["user jane"])
     reason: str
     until: datetime | None
@@ -339,3 +340,25 @@ class UserSession(Schema):
 
 class UserSessions(Page[UserSession]):
     """Sessions of a person."""
+
+
+class SessionOfOut(UserSession):
+    """A session of somebody."""
+
+    username: str
+
+
+class SessionOfPage(Page[SessionOfOut]):
+    """Sessions of everybody."""
+
+
+class ActionOut(Schema):
+    """Something that a person may or may not do."""
+
+    name: str = Field(examples=["studies.download"])
+    meaning: str
+    roles: list[str] = Field(description="The roles that have it", examples=[["administrator", "operator", "clinician"]])
+
+
+class ActionPage(Page[ActionOut]):
+    """All actions, on one page."""

@@ -64,7 +64,7 @@ def confirm(secret: str, address: str) -> Registration:
 def _waiting(registration_id: int) -> Registration:
     row = Registration.objects.select_for_update().filter(pk=registration_id).first()
     if row is None:
-        raise NotFound("There is no such registration.")
+        raise NotFound("There is no such registration.", remedy="`gantry registration list --state all` shows them all.")
     if row.state in {"approved", "refused"}:
         raise Conflict(f"This registration is {row.state} already.")
     return row

@@ -1,6 +1,6 @@
 """The second factor: time-based codes (RFC 6238) and recovery codes, made and kept by django-allauth.
 
-Secrets are sealed with the key of the home (`sealing`), so that a copy of the database signs nobody in.
+Secrets are sealed with the keys of the home (`second_factor_secrets`), so that a copy of the database signs nobody in.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from gantry.accounts import sign_in, throttle, trail
 from gantry.accounts.actors import actor_of_user
 from gantry.accounts.errors import Conflict, Invalid, NotAllowed, SecondFactorNeeded
 from gantry.accounts.models import User
+from gantry.accounts.second_factor_secrets import of_user
 
 _PENDING = "gantry_second_factor"
 #: A code works once; it is shown for 30 s and taken for one step before and after.
@@ -31,7 +32,8 @@ def state(user_id: int) -> dict[str, Any]:
     """Whether there is one, and how many recovery codes are left."""
     found = {row.type: row for row in _authenticators(user_id)}
     codes = found.get("recovery_codes")
-    return {"enabled": "totp" in found, "recovery_codes_left": len(codes.wrap().get_unused_codes()) if codes else 0}
+    with of_user(user_id):
+        return {"enabled": "totp" in found, "recovery_codes_left": len(codes.wrap().get_unused_codes()) if codes else 0}
 
 
 def require(request: HttpRequest, user: User, code: str) -> None:
@@ -54,7 +56,7 @@ def _valid(user_id: int, code: str) -> bool:
     from allauth.mfa.utils import decrypt
 
     code = code.replace(" ", "").replace("-", "")
-    with transaction.atomic():
+    with transaction.atomic(), of_user(user_id):
         rows = {row.type: row for row in _authenticators(user_id).select_for_update()}
         totp, recovery = rows.get("totp"), rows.get("recovery_codes")
         if totp is not None and validate_totp_code(decrypt(totp.data["secret"]), code):
@@ -85,7 +87,8 @@ def start(request: HttpRequest, password: str) -> dict[str, str]:
     if state(user.pk)["enabled"]:
         raise Conflict("There is a second factor already.", remedy="DELETE it first.")
     secret = generate_totp_secret()
-    request.session[_PENDING] = encrypt(secret)
+    with of_user(user.pk):
+        request.session[_PENDING] = encrypt(secret)
     return {"secret": secret, "uri": get_adapter().build_totp_url(user, secret)}
 
 
@@ -98,10 +101,11 @@ def confirm(request: HttpRequest, code: str) -> list[str]:
     user = _own(request)
     throttle.count_code(user.pk)
     sealed = request.session.get(_PENDING)
-    secret = decrypt(sealed) if sealed else ""
+    with of_user(user.pk):
+        secret = decrypt(sealed) if sealed else ""
     if not secret or not validate_totp_code(secret, code.replace(" ", "")):
         raise Invalid("This is no code of the secret that was shown.", remedy="POST /session/second-factor shows a new one.")
-    with transaction.atomic():
+    with transaction.atomic(), of_user(user.pk):
         _authenticators(user.pk).delete()
         TOTP.activate(user, secret)
         codes: list[str] = RecoveryCodes.activate(user).get_unused_codes()

@@ -72,6 +72,12 @@ class Visible:
             row = cursor.fetchone()
         return row is not None and row[0] <= FEW
 
+    def among(self, column: LiteralString) -> LiteralString:
+        """For WHERE of what looks at many: `column` is one of them, as a set that the database may join by its own plan."""
+        if self.everything or self.nothing:
+            return "TRUE" if self.everything else "FALSE"
+        return column + " IN (" + _STUDIES.format(self.name) + ")"
+
     def mark(self, column: LiteralString) -> LiteralString:
         """For SELECT: whether `column` is one of them, looked up row by row."""
         if self.everything or self.nothing:

@@ -43,7 +43,11 @@ def _by(request: HttpRequest) -> By:
 def list_alerts(request: HttpRequest, query: Query[AlertQuery]) -> dict[str, Any]:
     """What needs a person, and what did, the newest first."""
     rows = Alert.objects.exclude(state="seen")
-    found, cursor = by_id(rows.exclude(state="closed") if query.open else rows, query, newest_first=True)
+    if query.open:
+        rows = rows.exclude(state="closed")
+    if query.state:
+        rows = rows.filter(state=query.state)
+    found, cursor = by_id(rows, query, newest_first=True)
     return answer(request, found, cursor)
 
 

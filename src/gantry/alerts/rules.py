@@ -149,13 +149,14 @@ def damage_found(look: Look) -> Iterator[Finding]:
 
 
 def rule_failed(look: Look) -> Iterator[Finding]:
-    """A rule could not be evaluated (a regex that takes too long, a destination that is gone)."""
+    """The fact RuleFailed: a rule that decides now raised, timed out (a regex) or leads nowhere, so it sent nothing. It is
+    over when another version of the rules is active, or nothing failed for an hour."""
     for name, message in look.rows("bad_rules", since=look.now - _LATELY):
         yield Finding(
             "rule_failed",
             name,
-            f"The rule {name} does not work: {message}"[:400],
-            "`gantry rule` shows it; mend it.",
+            f"The rule {name} does not work and sends nothing: {message}"[:400],
+            "Mend it in a draft, try it, activate; then replay it over what came meanwhile: `gantry rule replay`.",
             at_once=True,
         )
 

@@ -89,6 +89,7 @@ class AlertQuery(PageQuery):
     """Which alerts to list."""
 
     open: bool = Field(default=False, description="Only those that are not closed")
+    state: Literal["", "open", "acknowledged", "closed"] = Field(default="", description="Empty: all")
 
 
 class AlertOut(Schema):

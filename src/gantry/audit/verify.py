@@ -70,12 +70,13 @@ def digest_of(heads: Heads) -> str:
     return whole.hexdigest()
 
 
-def verify(connection: psycopg.Connection[Any], anchors: Sequence[Heads] = ()) -> Report:
+def verify(connection: psycopg.Connection[Any], anchors: Sequence[Heads] = (), report: Report | None = None) -> Report:
     """Check all chains as they are at one moment; rows are streamed, writers are not held up.
 
-    `anchors`: heads that were kept outside the database; each must still be a link of its chain.
+    `anchors`: heads that were kept outside the database; each must still be a link of its chain. `report`: an empty
+    one, in which somebody else may read meanwhile how many entries were looked at.
     """
-    report = Report()
+    report = Report() if report is None else report
     inside = connection.info.transaction_status != TransactionStatus.IDLE
     with connection.transaction():
         if not inside:

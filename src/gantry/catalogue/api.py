@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from datetime import date
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
@@ -16,12 +15,13 @@ from pydantic import Field
 
 from gantry import config, storage
 from gantry.accounts import connection, trail
-from gantry.accounts.errors import NotAllowed, NotFound, RequestRefused
+from gantry.accounts.errors import NotFound, RequestRefused
 from gantry.accounts.page import PageQuery, Text, Uid, answer, by_id
 from gantry.accounts.route import actor_of, may
 from gantry.accounts.visible import visible
 from gantry.catalogue.access import Access, access, mask_header
-from gantry.catalogue.find import InstanceFound, StudyFound, StudyQuery, find_instances, find_series, find_studies
+from gantry.catalogue.api_studies import StudyFilters, in_time, refuse_hidden
+from gantry.catalogue.find import InstanceFound, find_instances, find_series
 from gantry.catalogue.models import Conflict, Study, Version
 from gantry.catalogue.schemas import (
     ConflictPage,
@@ -34,6 +34,7 @@ from gantry.catalogue.schemas import (
     StudyOut,
     StudyPage,
 )
+from gantry.catalogue.search import StudyListed, one_study, search_studies
 from gantry.storage import errors as storage_errors
 
 router = Router(tags=["catalogue"])
@@ -67,44 +68,24 @@ class FileBody:
             yield chunk
 
 
-class StudySearch(PageQuery):
-    """Which studies. Everything given must hold; empty is not given."""
+class StudySearch(PageQuery, StudyFilters):
+    """Which studies, and in which order."""
 
-    patient_id: Text = Field(default="", description="Wildcards * and ?, any case", examples=["4711"])
-    patient_name: Text = Field(default="", description="Wildcards * and ?, any case", examples=["doe*"])
-    accession_number: Text = Field(default="", description="Wildcards * and ?, any case")
-    study_date: date | None = Field(default=None, description="This day")
-    study_date_from: date | None = Field(default=None, description="This day or later")
-    study_date_to: date | None = Field(default=None, description="This day or earlier")
-    modality: Text = Field(default="", description="One of the study's", examples=["CT"])
-    study_instance_uid: Text = ""
-    q: Text = Field(
-        default="", description="Contained in patient ID, name, accession number or description, or the Study Instance UID"
-    )
-    conflicts: bool | None = Field(default=None, description="With or without conflicts")
+    sort: Literal["received", "date", "name", "accession"] = "received"
+    order: Literal["desc", "asc"] = Field(default="desc", description="desc: the last first")
 
 
 @router.get("/studies", auth=may("studies.view"), response=StudyPage, summary="Search studies")
 def list_studies(request: HttpRequest, query: Query[StudySearch]) -> dict[str, Any]:
     """Studies, the last received first. Who may not see a patient's name cannot search by it either."""
-    first, last = query.study_date or query.study_date_from, query.study_date or query.study_date_to
-    wanted = StudyQuery(
-        query.patient_id, query.patient_name, query.accession_number, (first, last), query.modality,
-        query.study_instance_uid, query.q, query.conflicts,
-    )  # fmt: skip
     allowed = access(actor_of(request))
-    _refuse_hidden(allowed, query)
-    page = find_studies(connection.of_request(), wanted, limit=query.limit, cursor=query.cursor, access=allowed)
+    refuse_hidden(allowed, query, sort=query.sort)
+    with in_time():
+        page = search_studies(
+            connection.of_request(), query.wanted(), sort=query.sort, descending=query.order == "desc", limit=query.limit,
+            cursor=query.cursor, access=allowed,
+        )  # fmt: skip
     return answer(request, page.items, page.next)
-
-
-def _refuse_hidden(allowed: Access, query: StudySearch) -> None:
-    """Say so when a search asks for what is hidden everywhere; an empty list would look like an answer."""
-    hidden = (query.patient_id or query.patient_name) and allowed.identified.nothing
-    if hidden or (query.accession_number and allowed.identified.nothing and allowed.initials.nothing):
-        raise NotAllowed(
-            "Not allowed: you may not see who a patient is, so you cannot search by it.", details={"action": "patients.identify"}
-        )
 
 
 @router.get("/studies/{uid}", auth=may("studies.view"), response=StudyDetail, summary="Get a study")
@@ -119,10 +100,11 @@ def get_study(request: HttpRequest, uid: Path[Uid]) -> dict[str, Any]:
         **StudyOut.from_orm(study).dict(),
         "series": [SeriesOut.from_orm(one) for one in series],
         "conflicts": list(conflicts.order_by("-pk")[:MAX_PARTS]),
+        "hold_labels": study.hold_labels,
     }
 
 
-def _subject(found: StudyFound) -> str:
+def _subject(found: StudyListed) -> str:
     """Whose data was shown, for the audit; the actor may have seen less."""
     return Study.objects.filter(pk=found.id).values_list("patient__patient_id", flat=True).first() or ""
 
@@ -134,11 +116,11 @@ def _seen_conflicts(request: HttpRequest) -> QuerySet[Conflict]:
     return visible(actor, "patients.identify").narrow(rows, "study_id")
 
 
-def _one_study(uid: str, allowed: Access) -> StudyFound:
-    found = find_studies(connection.of_request(), StudyQuery(study_instance_uid=uid), limit=1, access=allowed).items
-    if not found:
+def _one_study(uid: str, allowed: Access) -> StudyListed:
+    found = one_study(connection.of_request(), uid, access=allowed)
+    if found is None:
         raise NotFound("There is no such study.")
-    return found[0]
+    return found
 
 
 class SeriesQuery(PageQuery):

@@ -4,6 +4,7 @@ CatalogueError
 ├── BadCursor     a page is asked for with a cursor that we did not give
 ├── BadQuery      a key of a query is missing or has an impossible value
 ├── LimitReached  more matches than the limit of the query
+├── SearchTooBroad  a search took too long
 ├── QueryStopped  whoever asked no longer wants the answer
 ├── StudyMissing  there is no study of this UID, or it is not where it should be for this
 ├── StudyKept     a hold, a protection or open deliveries keep the study
@@ -28,6 +29,10 @@ class BadQuery(CatalogueError, ValueError):
         super().__init__(f"{keyword} {fault}")
         self.keyword = keyword
         self.fault = fault
+
+
+class SearchTooBroad(CatalogueError):
+    """This search finds too much to be answered in time."""
 
 
 class QueryStopped(CatalogueError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Literal
 
 from django.http import HttpRequest
@@ -29,6 +30,8 @@ class Wiring:
     """What rooms above this one know and `main.api` hands in."""
 
     above: Above
+    #: Which studies were delivered, and when.
+    delivered: retention.Delivered
     #: Orders that the files of what was removed go now.
     unlink_soon: Callable[[], object]
 
@@ -251,7 +254,7 @@ def lift_hold(request: HttpRequest, uid: Path[Uid], query: Query[LiftQuery]) -> 
     return Status(204, None)
 
 
-class RuleIn(Schema):
+class RetentionRuleIn(Schema):
     """A retention rule."""
 
     model_config = ConfigDict(extra="forbid")
@@ -263,7 +266,7 @@ class RuleIn(Schema):
     enabled: bool = True
 
 
-class RuleOut(RuleIn):
+class RetentionRuleOut(RetentionRuleIn):
     """A retention rule."""
 
     name: str
@@ -271,18 +274,20 @@ class RuleOut(RuleIn):
     created_at: datetime
 
 
-class RulePage(Page[RuleOut]):
+class RetentionRulePage(Page[RetentionRuleOut]):
     """All retention rules."""
 
 
-@router.get("/storage/retention", auth=may("storage.view"), response=RulePage, summary="List retention rules")
+@router.get("/storage/retention", auth=may("storage.view"), response=RetentionRulePage, summary="List retention rules")
 def list_retention_rules(request: HttpRequest) -> dict[str, Any]:
     """By name, on one page."""
     return answer(request, retention.list_rules(connection.of_request()), None)
 
 
-@router.put("/storage/retention/{name}", auth=may("storage.edit"), response=RuleOut, summary="Add or change a retention rule")
-def put_retention_rule(request: HttpRequest, name: str, body: RuleIn) -> Any:
+@router.put(
+    "/storage/retention/{name}", auth=may("storage.edit"), response=RetentionRuleOut, summary="Add or change a retention rule"
+)
+def put_retention_rule(request: HttpRequest, name: str, body: RetentionRuleIn) -> Any:
     """Studies of this kind go to the trash so many days after they were delivered everywhere, or received."""
     place = connection.of_request()
     try:
@@ -300,3 +305,41 @@ def drop_retention_rule(request: HttpRequest, name: str) -> Status[None]:
     except StudyMissing as error:
         raise NotFound(str(error)) from error
     return Status(204, None)
+
+
+class DueStudy(Schema):
+    """A study that a rule would send to the trash now."""
+
+    study_instance_uid: str
+    last_received_at: datetime
+    size_bytes: int
+
+
+class DueOut(Schema):
+    """What a rule would send to the trash now."""
+
+    studies: int
+    bytes: int
+    complete: bool = Field(description="False: there are more than were counted")
+    oldest: list[DueStudy] = Field(description="The first of them")
+
+
+#: Studies that a preview counts, and those that it names.
+_COUNTED, _NAMED = 2000, 50
+
+
+@router.post("/storage/retention-preview", auth=may("storage.view"), response=DueOut, summary="What would a rule remove?")
+def preview_retention(request: HttpRequest, body: RetentionRuleIn) -> dict[str, Any]:
+    """As if the rule ran now; nothing is changed. Studies that something keeps are not counted."""
+    rule = retention.Rule(
+        0, "preview", body.calling_aet.strip(), body.modality.strip(), body.days, body.after, True, "", datetime.now(UTC)
+    )
+    due = retention.due(connection.of_request(), rule, wiring.delivered, datetime.now(UTC))
+    found = list(islice(due, _COUNTED + 1))
+    counted = found[:_COUNTED]
+    shown = visible(actor_of(request), "studies.view")
+    named = shown.narrow(Study.objects.filter(pk__in=[one.id for one in counted[:_NAMED]]), "pk").order_by("last_received_at")
+    return {
+        "studies": len(counted), "bytes": sum(one.size_bytes for one in counted), "complete": len(found) <= _COUNTED,
+        "oldest": list(named.values("study_instance_uid", "last_received_at", "size_bytes")),
+    }  # fmt: skip

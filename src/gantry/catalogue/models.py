@@ -386,3 +386,6 @@ class Moved(models.Model):
 
     def __str__(self) -> str:
         return self.sop_instance_uid
+
+
+from gantry.catalogue.search_models import SavedSearch, StudySearch  # noqa: E402, F401  Django looks for models here

@@ -44,6 +44,10 @@ class StudyOut(Schema):
     first_received_at: datetime
     last_received_at: datetime
     settled_at: datetime | None = Field(description="Null while more may come")
+    protected: bool = Field(default=False, description="Neither recycled nor deleted while this is set")
+    legal_hold: bool = Field(default=False, description="A legal hold keeps it")
+    held: bool = Field(default=False, description="Something of it is held back from a destination")
+    calling: list[str] = Field(default=[], description="AE titles that sent something of it", examples=[["CT1"]])
 
 
 class SeriesOut(Schema):
@@ -135,6 +139,7 @@ class StudyDetail(StudyOut):
 
     series: list[SeriesOut]
     conflicts: list[ConflictOut]
+    hold_labels: list[str] = Field(description="Of the legal holds that keep it", examples=[["case 2026-17"]])
 
 
 class InstanceDetail(InstanceOut):
@@ -146,8 +151,64 @@ class InstanceDetail(InstanceOut):
     conflicts: list[ConflictOut]
 
 
+class TermOut(Schema):
+    """A word of the search box as it was understood."""
+
+    kind: str = Field(
+        description="text (name, Patient ID, accession number or description), number (the same, name last), name, patient_id, "
+        "accession, description, date, modality or uid", examples=["date"],
+    )  # fmt: skip
+    text: str = Field(description="The word", examples=["2024"])
+    start: int = Field(description="Where it begins in `q`")
+    end: int = Field(description="Where it ends in `q`")
+    first: date | None = Field(description="Of a date: the first day; null is open", examples=["2024-01-01"])
+    last: date | None = Field(description="Of a date: the last day; null is open", examples=["2024-12-31"])
+    alternatives: list[str] = Field(description="Kinds that it may be, too: put `KIND:` before the word", examples=[["number"]])
+    searched: bool = Field(description="False: you may not search by this")
+
+
 class StudyPage(Page[StudyOut]):
     """A page of studies."""
+
+
+class FacetValue(Schema):
+    """A value of a facet."""
+
+    value: str = Field(examples=["CT"])
+    count: int = Field(examples=[412])
+
+
+class FacetOut(Schema):
+    """How a search divides by one thing."""
+
+    name: str = Field(description="modality, state, dated, received, calling_aet, called_aet or institute", examples=["modality"])
+    values: list[FacetValue]
+    more: bool = Field(description="Not all studies were counted: each number means at least")
+
+
+class FacetsOut(Schema):
+    """How many studies a search finds, and how they divide. A facet that narrows the search is counted as if it did not."""
+
+    total: int = Field(examples=[10000])
+    more: bool = Field(description="There are more than `total`")
+    facets: list[FacetOut]
+    understood: list[TermOut] = Field(description="The words of `q` as they were understood")
+
+
+class SavedSearchOut(Schema):
+    """A search that somebody keeps."""
+
+    id: int
+    name: str = Field(examples=["CT of today"])
+    search: dict[str, str] = Field(description="Parameters of the page", examples=[{"q": "today", "modality": "CT"}])
+    institute: str | None = Field(description="Shown to all of this institute; null: to you alone")
+    own: bool = Field(description="You saved it: you may change it")
+    saved_by: str = Field(examples=["alice"])
+    created_at: datetime
+
+
+class SavedSearchPage(Page[SavedSearchOut]):
+    """Saved searches."""
 
 
 class SeriesPage(Page[SeriesOut]):

@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 from gantry.accounts.allowed import Actor, allowed
 
+#: They name a node: not for a token that is restricted to some nodes, as facts are not told apart by node.
+_OF_NODES = frozenset({"Delivered", "DeliveryFailed"})
 #: What is not named here is for those who may see the details of the system.
 _ACTIONS = MappingProxyType(
     {
@@ -38,4 +40,5 @@ def visible_kinds(actor: Actor, wanted: Collection[str] = ()) -> list[str]:
     return sorted(
         kind for kind in known_kinds()
         if (not wanted or kind in wanted) and allowed(actor, _ACTIONS.get(kind, "system.view"))
+        and not (actor.nodes is not None and kind in _OF_NODES)
     )  # fmt: skip

@@ -15,11 +15,15 @@ from gantry import config
 from gantry.accounts import connection, trail
 from gantry.accounts.errors import Conflict, Invalid, NotFound
 from gantry.accounts.page import PageQuery, answer
-from gantry.accounts.route import may
+from gantry.accounts.route import actor_of, may
+from gantry.accounts.visible import visible
+from gantry.dataset import DatasetError
 from gantry.intake import quarantine
 from gantry.intake.errors import NotAcceptable, NotHeld
+from gantry.intake.held_header import read_header
 from gantry.intake.models import QuarantinedObject
-from gantry.intake.schemas import AcceptIn, DiscardIn, QuarantinedDetail, QuarantinedOut, QuarantinePage
+from gantry.intake.schemas import AcceptIn, DiscardIn, HeldHeaderOut, QuarantinedDetail, QuarantinedOut, QuarantinePage
+from gantry.storage import resolve
 
 router = Router(tags=["quarantine"])
 
@@ -66,6 +70,32 @@ def get_quarantined(request: HttpRequest, identifier: UUID) -> dict[str, Any]:
     row = QuarantinedOut.from_orm(QuarantinedObject.objects.get(pk=identifier)).dict()
     fields = ("is_dicom", "sop_class_uid", "sop_instance_uid", "study_instance_uid", "series_instance_uid", "problem")
     return {**row, **{field: getattr(found, field) for field in fields}}
+
+
+@router.get("/quarantine/{identifier}/header", auth=may("quarantine.view"), response=HeldHeaderOut, summary="Read a held object")
+def get_held_header(request: HttpRequest, identifier: UUID) -> dict[str, Any]:
+    """Its attributes before the pixels, as far as they can be read. Who may not see patients does not see them here."""
+    try:
+        row = QuarantinedObject.objects.get(pk=identifier)
+        found = read_header(Path(resolve(_home(), row.file_path)))
+    except QuarantinedObject.DoesNotExist as error:
+        raise NotFound("Nothing in the quarantine has this id.") from error
+    except DatasetError as error:
+        return {"attributes": [], "note": f"it cannot be read as DICOM: {error}"}
+    except OSError as error:
+        raise NotFound("Its bytes are gone: it was accepted or discarded.") from error
+    open_to = visible(actor_of(request), "patients.identify").everything
+    shown = []
+    for one in found.attributes:
+        hidden = one.personal and not open_to
+        shown.append(
+            {"tag": one.tag, "keyword": one.keyword, "vr": one.vr, "length": one.length, "hidden": hidden,
+             "text": None if hidden else one.text}
+        )  # fmt: skip
+    if open_to:
+        by = trail.by_request(request)
+        trail.note("quarantine.view", by, kind="quarantined object", key=str(identifier))
+    return {"attributes": shown, "note": found.note}
 
 
 @router.post(

@@ -47,6 +47,24 @@ class QuarantinedDetail(QuarantinedOut):
     problem: str = Field(description="Why it cannot be read, or not wholly")
 
 
+class HeldAttribute(Schema):
+    """One attribute of a held object."""
+
+    tag: str = Field(examples=["(0008,0060)"])
+    keyword: str = Field(description="Of PS3.6; empty: not known there", examples=["Modality"])
+    vr: str = Field(examples=["CS"])
+    length: int = Field(description="Bytes")
+    text: str | None = Field(description="Null: long, no text, or hidden", examples=["CT"])
+    hidden: bool = Field(description="It may say who the patient is, which this account may not see")
+
+
+class HeldHeaderOut(Schema):
+    """What can be read of a held object, before its pixels."""
+
+    attributes: list[HeldAttribute]
+    note: str = Field(description="Why the list ends early; empty: it does not")
+
+
 class DiscardIn(Schema):
     """Why it may be deleted."""
 

@@ -170,7 +170,7 @@ def start_scrub(request: HttpRequest) -> Status[Any]:
     return Status(202, _scrub_state())
 
 
-class FindingOut(Schema):
+class ScrubFindingOut(Schema):
     """A file that was missing, damaged or unknown, and what became of it."""
 
     path: str = Field(description="Below the home")
@@ -184,7 +184,7 @@ class FindingOut(Schema):
     ended_at: datetime | None = Field(description="Since when it is no problem any more")
 
 
-class FindingPage(Page[FindingOut]):
+class ScrubFindingPage(Page[ScrubFindingOut]):
     """A page of findings."""
 
 
@@ -194,7 +194,7 @@ class FindingQuery(PageQuery):
     ended: bool = Field(default=False, description="Those that are no problem any more, too")
 
 
-@router.get("/storage/findings", auth=may("storage.view"), response=FindingPage, summary="What the scrubber found")
+@router.get("/storage/findings", auth=may("storage.view"), response=ScrubFindingPage, summary="What the scrubber found")
 def list_findings(request: HttpRequest, query: Query[FindingQuery]) -> dict[str, Any]:
     """The newest first."""
     before = unpack(query.cursor) if query.cursor else None

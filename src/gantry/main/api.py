@@ -24,8 +24,11 @@ from gantry.accounts.route import view_may
 from gantry.accounts.schemas import ErrorAnswer
 from gantry.alerts.api import router as alerts
 from gantry.catalogue.api import router as catalogue
+from gantry.catalogue.api_search import router as study_search
 from gantry.catalogue.life_api import router as life
 from gantry.catalogue.life_api import wiring as life_wiring
+from gantry.dicomweb.api import router as dicomweb_routes
+from gantry.dicomweb.detail_api import router as details
 from gantry.facts.api import router as live
 from gantry.intake.api import router as intake
 from gantry.intake.storage_api import router as storage
@@ -33,13 +36,19 @@ from gantry.main import errors_api
 from gantry.main.audit_api import router as audit
 from gantry.main.health_api import router as health
 from gantry.main.one_file.api import router as setup
+from gantry.main.overview_api import router as overview
+from gantry.main.settings_api import router as settings
+from gantry.main.study_history import router as study_history
+from gantry.main.welcome_api import router as welcome
 from gantry.nodes.api import router as nodes
 from gantry.nodes.api import wiring
+from gantry.nodes.setup_api import router as node_setup
 from gantry.receiver.api import router as callers
 from gantry.routing.api import router as routing
-from gantry.transfers.api import router as transfers
+from gantry.routing.editor_api import router as rule_editor
 from gantry.transfers.find import count_open
-from gantry.transfers.recycle import ABOVE, unlink_job
+from gantry.transfers.recycle import ABOVE, delivered, unlink_job
+from gantry.transfers.send_api import router as transfers
 
 DESCRIPTION = """\
 Send `Authorization: Bearer TOKEN` (`gantry token create` makes one) or sign in with `POST /api/v1/session`.
@@ -174,7 +183,7 @@ def _build_v1() -> Api:
     )  # fmt: skip
     errors_api.install(api)
     rooms = (catalogue, nodes, callers, routing, transfers, intake, storage, life, accounts, people, audit, live, alerts, setup)
-    for router in (*rooms, health):
+    for router in (*rooms, details, rule_editor, node_setup, settings, welcome, overview, study_search, study_history, health):
         api.add_router("", router)
     return api
 
@@ -187,8 +196,18 @@ def _build_root() -> Api:
     return api
 
 
+def _build_dicomweb() -> Api:
+    """The DICOMweb face under /dicomweb, where viewers look for it (PS3.18)."""
+    api = Api(title="Gantry DICOMweb", version=gantry.__version__, urls_namespace="dicomweb", openapi_url=None, docs_url=None)
+    errors_api.install(api)
+    api.add_router("", dicomweb_routes)
+    return api
+
+
 wiring.open_deliveries = lambda node_id: count_open(connection.of_request(), node_id)
 life_wiring.above = ABOVE
+life_wiring.delivered = delivered
 life_wiring.unlink_soon = unlink_job.defer
 v1 = _build_v1()
 root = _build_root()
+dicomweb = _build_dicomweb()

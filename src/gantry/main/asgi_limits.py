@@ -47,13 +47,17 @@ _HEADERS = {
 _DROPPED = frozenset({b"server", b"access-control-allow-origin"})
 
 
+#: In the scope: headers by which an inner application replaces those below for its answer (main.web_app).
+HEADERS_KEY = "gantry.headers"
+
+
 def policy_for(path: str) -> str:
     """The Content-Security-Policy of an address."""
     if path.startswith("/admin/"):
         return _ADMIN
     if path == "/api/v1/docs":
         return _DOCS
-    if path.startswith(("/api/", "/health/", "/metrics", "/static/")):
+    if path.startswith(("/api/", "/dicomweb/", "/health/", "/metrics", "/static/")):
         return _STRICT
     return _PAGE
 
@@ -155,14 +159,15 @@ def _counted(receive: Receive) -> Receive:
 
 def _with_headers(scope: Scope, send: Send) -> Send:
     path = scope["path"]
-    extra = {**_HEADERS, b"content-security-policy": policy_for(path).encode("ascii")}
+    common = {**_HEADERS, b"content-security-policy": policy_for(path).encode("ascii")}
     if not path.startswith("/static/"):
-        extra[b"cache-control"] = b"no-store"
+        common[b"cache-control"] = b"no-store"
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s %s %s", scope["method"], shape_of(path), message["status"])
+            extra = {**common, **scope.get(HEADERS_KEY, {}), **_own_caching(path, message)}
             kept = [
                 (name, value) for name, value in message.get("headers", [])
                 if name.lower() not in extra and name.lower() not in _DROPPED
@@ -171,6 +176,15 @@ def _with_headers(scope: Scope, send: Send) -> Send:
         await send(message)
 
     return sending
+
+
+def _own_caching(path: str, message: Message) -> dict[bytes, bytes]:
+    """Pictures and metadata may stay in the browser of who asked, when their route says so and asks again each time."""
+    if path.startswith(("/api/v1/", "/dicomweb/")) and message["status"] in {200, 206, 304}:
+        for name, value in message.get("headers", []):
+            if name.lower() == b"cache-control" and value.startswith(b"private"):
+                return {b"cache-control": value}
+    return {}
 
 
 async def _answer(send: Send, status: int) -> None:

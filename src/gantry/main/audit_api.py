@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from gantry import database
+from gantry import config, database
+from gantry.accounts import connection as requests
+from gantry.accounts import trail
+from gantry.accounts.errors import Conflict
 from gantry.accounts.page import Moment, Page, PageQuery, RowId, Text, answer, by_id
-from gantry.accounts.route import actor_of, may
-from gantry.accounts.sign_in import address_of
-from gantry.audit import by_actor, record
+from gantry.accounts.route import may
+from gantry.audit import record
 from gantry.audit.export import export
 from gantry.audit.find import Question, find
+from gantry.main.audit_stream import Check, Lines
 
 router = Router(tags=["audit"])
 
@@ -90,13 +93,43 @@ def export_audit(request: HttpRequest, query: Query[ExportQuery]) -> StreamingHt
     """All entries of a span of time with their place in the chain, streamed; the export itself is recorded."""
     with database.connect(autocommit=True, application="gantry-audit") as connection:
         after = {"format": query.format, "since": str(query.since or ""), "until": str(query.until or "")}
-        record(connection, "audit.export", by_actor(actor_of(request), address_of(request)), after=after)
-
-    def lines() -> Iterator[bytes]:
-        with database.connect(autocommit=True, application="gantry-audit") as connection:
-            for line in export(connection, query.format, since=query.since, until=query.until):
-                yield line.encode("utf-8")
-
+        record(connection, "audit.export", trail.by_request(request), after=after)
+    lines = Lines(lambda connection: export(connection, query.format, since=query.since, until=query.until))
     kind = "text/csv; charset=utf-8" if query.format == "csv" else "application/x-ndjson"
     name = f'attachment; filename="audit.{query.format}"'
-    return StreamingHttpResponse(lines(), content_type=kind, headers={"Content-Disposition": name})
+    return StreamingHttpResponse(lines, content_type=kind, headers={"Content-Disposition": name})
+
+
+class ActPage(Page[str]):
+    """Names of acts, on one page."""
+
+
+@router.get("/audit/acts", auth=may("audit.view"), response=ActPage, summary="Which acts are there?")
+def list_acts(request: HttpRequest) -> dict[str, Any]:
+    """The name of every act that there is an entry of, in order."""
+    rows = requests.of_request().execute(database.statements("gantry.audit")["acts"]).fetchall()
+    return answer(request, (row[0] for row in rows), None)
+
+
+_PROGRESS = {
+    "description": 'Lines of JSON: `{"entries", "total"}` while it goes on, at last `{"result": {"ok", "entries", ...}}`',
+    "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+}
+
+
+@router.post("/audit/verify", auth=may("audit.view"), summary="Check the audit", openapi_extra={"responses": {200: _PROGRESS}})
+def verify_audit(request: HttpRequest) -> StreamingHttpResponse:
+    """Walk the chains: was an entry changed, removed, slipped in, or the end cut off? The outcome is recorded.
+
+    It says how far it is while it reads, and ends when nobody listens. One at a time.
+    """
+    connection = database.connect(autocommit=True, application="gantry-audit")
+    try:
+        row = connection.execute(database.statements("gantry.audit")["alone"]).fetchone()
+        if not (row and row[0]):
+            raise Conflict("The audit is being checked already.", remedy="Wait until that check has ended.")
+        check = Check(Path(config.current().home), trail.by_request(request), connection)
+    except BaseException:
+        connection.close()
+        raise
+    return StreamingHttpResponse(check, content_type="application/x-ndjson", headers={"Cache-Control": "no-store"})

@@ -229,12 +229,19 @@ def _sync(folder: Path) -> None:
 
 
 def last(home: Home) -> dict[str, Any]:
-    """When a backup last succeeded and failed: `last_success`, `last_failure`, `error`, `file`; empty before the first."""
+    """When a backup last succeeded and failed, and when one was last restored to see whether it is good: `last_success`,
+    `last_failure`, `error`, `file`, `last_rehearsal`; empty before the first."""
     try:
         found = json.loads((home.run / _REPORT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def note_rehearsal(home: Home) -> None:
+    """A backup was restored elsewhere and was as it should be: `last_rehearsal` of `last()`."""
+    found = last(home) | {"last_rehearsal": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_private(home.run / _REPORT, json.dumps(found) + "\n")
 
 
 def report(home: Home, *, error: str = "", file: str = "") -> None:

@@ -62,6 +62,7 @@ def _make(home: Home, config: Config) -> None:
             differences = restore.rehearse(made.folder).differences
             if differences:
                 raise BackupError(f"The backup {made.folder.name} does not restore as it was: {differences[0]}", "Make another")
+            backup.note_rehearsal(home)
         _log.info("backup %s: %d bytes", made.folder.name, made.bytes)
     except BackupError as error:
         backup.report(home, error=str(error))

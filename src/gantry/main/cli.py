@@ -23,6 +23,7 @@ from gantry.main import (
     cli_deliveries,
     cli_errors,
     cli_file,
+    cli_institutes,
     cli_nodes,
     cli_output,
     cli_people,
@@ -31,6 +32,7 @@ from gantry.main import (
     cli_rule_sets,
     cli_rules,
     cli_storage,
+    cli_studies,
 )
 from gantry.main.cli_output import JsonOption
 
@@ -43,8 +45,8 @@ serve = typer.Typer(no_args_is_help=True, help="Run one process, for systemd or 
 app.add_typer(serve, name="serve")
 app.add_typer(cli_nodes.app, name="node")
 app.add_typer(cli_rules.app, name="rule")
-app.add_typer(cli_storage.studies, name="studies", epilog=EPILOG)
-app.add_typer(cli_storage.trash, name="trash", epilog=EPILOG)
+app.add_typer(cli_studies.studies, name="studies", epilog=EPILOG)
+app.add_typer(cli_studies.trash, name="trash", epilog=EPILOG)
 app.add_typer(cli_storage.storage, name="storage", epilog=EPILOG)
 app.add_typer(cli_quarantine.quarantine, name="quarantine", epilog=EPILOG)
 cli_deliveries.app.command("why")(cli_rule_sets.why)
@@ -56,8 +58,8 @@ app.add_typer(cli_alerts.webhook, name="webhook")
 app.add_typer(cli_admin.token, name="token")
 app.add_typer(cli_admin.user, name="user")
 app.add_typer(cli_admin.config, name="config")
-app.add_typer(cli_people.institute, name="institute")
-app.add_typer(cli_people.group, name="group")
+app.add_typer(cli_institutes.institute, name="institute")
+app.add_typer(cli_institutes.group, name="group")
 app.add_typer(cli_people.registration, name="registration")
 app.add_typer(cli_backup.secrets, name="secrets")
 app.command("backup", epilog=EPILOG)(cli_backup.backup)

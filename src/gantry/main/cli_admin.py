@@ -43,11 +43,20 @@ def create_token(
         from gantry.audit.record import by_cli
 
         plaintext = make(user, name, Scope(scope or (), node or (), institute or ()), expires_days=days, by=by_cli())
+        unknown = _unknown_nodes(node or [])
+    if unknown:
+        cli_output.note(f"There is no node {', '.join(unknown)} yet: the token counts for it when there is (`gantry node list`).")
     if json:
         cli_output.print_json({"token": plaintext})
     else:
         cli_output.note("Shown only now; send it as `Authorization: Bearer TOKEN`:")
         print(plaintext)
+
+
+def _unknown_nodes(names: list[str]) -> list[str]:
+    from gantry.nodes.registry import list_nodes
+
+    return sorted(set(names) - {one.name for one in list_nodes()})
 
 
 @token.command("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,24 @@ from gantry.main import cli_output
 from gantry.main.cli_context import connected, house, load
 from gantry.main.cli_output import JsonOption, YesOption
 
-secrets = typer.Typer(no_args_is_help=True, help="Secrets that are sealed in the database.")
+secrets = typer.Typer(no_args_is_help=True, help="Secrets that are kept in the database, sealed or by reference.")
 
 
 def _say(quiet: bool, step: str) -> None:
     if not quiet:
         cli_output.note(f"... {step}")
+
+
+def _note_rehearsal(good: bool) -> None:
+    """In the home of this command, when there is one: a rehearsal needs none."""
+    from gantry.main import backup as making
+    from gantry.main import home as homes
+    from gantry.main.errors import SetupError
+
+    with contextlib.suppress(SetupError, OSError):
+        home = homes.open_home(Path(load().home), create=False)
+        if good:
+            making.note_rehearsal(home)
 
 
 def backup(
@@ -36,6 +49,8 @@ def backup(
     with house(create=False) as home:
         made = making.make(home, folder, by_cli(), keys_to=keys, sums=verify, keep=keep, say=lambda step: _say(json, step))
         rehearsal = restoring.rehearse(made.folder, say=lambda step: _say(json, f"rehearsal: {step}")) if verify else None
+        if rehearsal is not None and rehearsal.ok:
+            making.note_rehearsal(home)
     rows = sum(int(entry["rows"]) for entry in made.manifest.tables.values())
     if json:
         cli_output.print_json({
@@ -69,6 +84,7 @@ def restore(
 
     if verify:
         done = restoring.rehearse(folder, say=lambda step: _say(json, step))
+        _note_rehearsal(done.ok)
     else:
         if replace:
             cli_output.confirm("The index of this home is put aside and the backup takes its place.", yes=yes)
@@ -91,7 +107,7 @@ def restore(
 
 @secrets.command("rotate")
 def rotate(yes: YesOption = False, json: JsonOption = False) -> None:
-    """Make a new key and seal every secret anew; the old key is forgotten."""
+    """Make a new key and seal every secret anew, those of earlier releases too; the old key is forgotten."""
     cli_output.confirm("Secrets in backups made before can then only be opened with the keys backed up then.", yes=yes)
     with connected(create=False) as connection:
         from gantry import audit, config, sealing
@@ -108,12 +124,12 @@ def rotate(yes: YesOption = False, json: JsonOption = False) -> None:
 
 @secrets.command("list")
 def list_(json: JsonOption = False) -> None:
-    """Show where sealed secrets lie, and with which key; never the secrets."""
+    """Show where secrets lie and how they are kept: sealed with which key, or by reference; never the secrets."""
     with connected(create=False) as connection:
-        from gantry import sealing
+        from gantry import config, sealing
 
-        rows = [list(row) for row in sealing.overview(connection)]
+        rows = [list(row) for row in sealing.overview(connection, Path(config.current().home))]
     if json:
         cli_output.print_json([dict(zip(("table", "column", "key", "secrets"), row, strict=True)) for row in rows])
     else:
-        cli_output.print_table(("table", "column", "sealed with", "secrets#"), rows, empty="No secrets are kept in the database.")
+        cli_output.print_table(("table", "column", "kept", "secrets#"), rows, empty="No secrets are kept in the database.")

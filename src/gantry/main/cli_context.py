@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typer.core import TyperGroup
+
 from gantry import config as settings
 from gantry.config import Config
 
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
     from gantry.main.home import Home
 
 _home: Path | None = None
+
+
+class OrList(TyperGroup):
+    """A group whose first word may be left out: then it lists."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        first = next((word for word in args if not word.startswith("-")), "")
+        if first not in self.commands and not {"-h", "--help"} & set(args):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
 
 
 def choose_home(home: Path | None) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
-from gantry.main import cli_audit, cli_output
+from gantry.main import cli_output
 from gantry.main.cli_context import connected, house, load
 from gantry.main.cli_nodes import target
 from gantry.main.cli_output import JsonOption, YesOption
+
+if TYPE_CHECKING:
+    from gantry.nodes.items import SendTarget
+    from gantry.nodes.meter import Meter
 
 #: Outcomes that need no line of their own.
 _GOOD = frozenset({"confirmed", "stored", "duplicate", "new version"})
@@ -46,21 +52,27 @@ def send(
     paths: PathsArgument,
     to: Annotated[str, typer.Option("--to", metavar="NODE|AET@HOST:PORT", help="Where to.")],
     associations: Annotated[int, typer.Option(min=1, max=64, help="Associations at once.")] = 4,
+    urgent: Annotated[
+        bool, typer.Option("--urgent", help="Do not wait for the bandwidth limit of the node, nor for its calendar.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Send Part 10 files over DICOM, data set bytes unchanged. Exit status 0 only if all were confirmed."""
+    """Send Part 10 files over DICOM, data set bytes unchanged. Exit status 0 only if all were confirmed.
+
+    To a node, the bandwidth limit of the node holds, shared with all that is sent to it.
+    """
+    from gantry.nodes.meter import URGENT
     from gantry.transfers.send_paths import FileOutcome, send_paths
 
-    where = target(to)
-    cli_audit.note_act("node.send", to, len(paths))
     outcomes: list[FileOutcome] = []
-    with cli_output.progress("Sending", quiet=json) as advance:
+    with _link(to, len(paths), urgent=urgent) as (where, meter), cli_output.progress("Sending", quiet=json) as advance:
 
         def note(outcome: FileOutcome) -> None:
             outcomes.append(outcome)
             advance(1)
 
-        report = send_paths(paths, where, note, associations=associations)
+        priority = URGENT if urgent else 0
+        report = send_paths(paths, where, note, associations=associations, meter=meter, priority=priority)
     if json:
         cli_output.print_json(
             [{**cli_output.plain(outcome), "status": outcome.dimse_status, "reason": outcome.explanation} for outcome in outcomes]
@@ -71,6 +83,34 @@ def send(
     if report.failure:
         cli_output.note(f"{where.address}: {report.failure}")
     raise typer.Exit(0 if report.ok else 1)
+
+
+@contextmanager
+def _link(to: str, count: int, *, urgent: bool) -> Iterator[tuple[SendTarget, Meter | None]]:
+    """Where it goes, and the bandwidth of that node. Raises LinkClosed."""
+    where = target(to)
+    if "@" in to:
+        yield where, None
+        return
+    with house(create=False):
+        from gantry.audit import by_cli, record
+        from gantry.nodes import registry
+        from gantry.nodes.calendar import parse_calendar
+        from gantry.nodes.meter import Meter
+        from gantry.transfers.errors import LinkClosed
+        from gantry.transfers.send_paths import opening
+
+        node = registry.get(to)
+        meter = Meter(node.pk, parse_calendar(node.bandwidth), ZoneInfo(load().time_zone)) if node.bandwidth else None
+        if meter is not None and meter.rate() == 0 and not urgent:
+            raise LinkClosed(f"the bandwidth calendar of the node {to} is closed{opening(meter)}")
+        with connected(create=False) as connection:
+            record(connection, "node.send", by_cli(), kind="node", key=to, after={"count": count, "urgent": urgent})
+        try:
+            yield where, meter
+        finally:
+            if meter is not None:
+                meter.close()
 
 
 def _print_outcomes(outcomes: Sequence[tuple[str, str, str]], counts: Mapping[str, int]) -> None:

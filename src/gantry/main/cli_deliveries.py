@@ -86,6 +86,7 @@ def retry(
 
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID.")]
 ReasonOption = Annotated[str, typer.Option(help="Why; it stands in the ledger and in the audit.")]
+RemovedOption = Annotated[bool, typer.Option("--removed", help="The proof of before it was removed, though it has come again.")]
 PriorityOption = Annotated[int | None, typer.Option(min=0, max=1000, help="100 and more is urgent.")]
 
 
@@ -172,15 +173,16 @@ def _limit(rate: float | None) -> str:
 def prove(
     study: StudyArgument,
     check: Annotated[bool, typer.Option("--check", help="Ask the destinations now whether they have it.")] = False,
+    removed: RemovedOption = False,
     json: JsonOption = False,
 ) -> None:
     """Print the receipt of a study: digests, why it went there, and how the destination was asked later whether it has it.
 
-    Exit status 0 only if all of it was delivered as ordered.
+    Of a study that was removed, the proof that was kept. Exit status 0 only if all of it was delivered as ordered.
     """
     if check:
         _check_now(study)
-    receipt(study, json)
+    receipt(study, removed, json)
 
 
 def _check_now(study: str) -> None:
@@ -201,13 +203,14 @@ def _check_now(study: str) -> None:
 
 def receipt(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID.")],
+    removed: RemovedOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show what was delivered of a study. Exit status 0 only if all of it was, byte-identical."""
+    """Show what was delivered of a study, here or removed. Exit status 0 only if all of it was, byte-identical."""
     with connected(create=False) as connection:
         from gantry.transfers.receipt import receipt as read
 
-        found = read(connection, study)
+        found = read(connection, study, removed=removed)
     if json:
         destinations = [
             {
@@ -221,6 +224,8 @@ def receipt(
         ]
         cli_output.print_json({**cli_output.plain(found), "destinations": destinations, "complete": found.complete})
         raise typer.Exit(0 if found.complete else 1)
+    if found.removed_at is not None:
+        cli_output.note(f"This study was removed at {cli_output.text(found.removed_at)}; this is the proof of that moment.")
     for place in found.destinations:
         cli_output.print_table(
             ("SOP instance", "status", "sent", "bytes#", "SHA-256 of the data set", "as ordered", "verified", "why"),

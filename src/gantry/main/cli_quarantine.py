@@ -10,9 +10,9 @@ from uuid import UUID
 import typer
 
 from gantry.main import cli_output
-from gantry.main.cli_context import connected, load
+from gantry.main.cli_context import OrList, connected, load
 from gantry.main.cli_output import JsonOption, YesOption
-from gantry.main.cli_storage import OrList, ReasonOption
+from gantry.main.cli_studies import ReasonOption
 
 quarantine = typer.Typer(cls=OrList, help="Objects that could not be indexed.")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Of the held object, or its first characters.")]

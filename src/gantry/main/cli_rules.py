@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json as reading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,94 +85,70 @@ def _edits(edit: list[str] | None, edits: Path | None) -> tuple[Any, ...] | None
     return (*(found if isinstance(found, list) else [found]), *(_edit(text) for text in edit or []))
 
 
-def _given(
-    *, on: str | None, quiet: float | None, mode: str | None, priority: int | None, urgent: bool, hold: bool | None,
-    edits: tuple[Any, ...] | None, quarantine: str | None,
+def _fields(  # noqa: PLR0913  options
+    *, to: ToOption = None, when: WhenOption = None, on: OnOption = None, quiet: QuietOption = None, mode: ModeOption = None,
+    priority: PriorityOption = None, urgent: UrgentOption = False, hold: HoldOption = None, edit: EditOption = None,
+    edits: EditsOption = None, quarantine: QuarantineOption = None,
 ) -> dict[str, Any]:  # fmt: skip
+    """What a rule says, from the options that say it: those that were given."""
     fields = {
-        "trigger": on, "quiet_seconds": quiet, "mode": mode, "priority": 100 if urgent else priority, "hold": hold,
-        "edits": edits, "quarantine": quarantine,
+        "to": to, "when": when, "trigger": on, "quiet_seconds": quiet, "mode": mode, "priority": 100 if urgent else priority,
+        "hold": hold, "edits": _edits(edit, edits), "quarantine": quarantine,
     }  # fmt: skip
     return {key: value for key, value in fields.items() if value is not None}
 
 
+def _takes_fields(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of `_fields` after its name; it gets what they say as `fields`."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())
+    shared = list(inspect.signature(_fields, eval_str=True).parameters.values())
+    others = [one for one in own if one.name != "fields"]
+
+    def run(**options: Any) -> None:
+        command(fields=_fields(**{one.name: options.pop(one.name) for one in shared}), **options)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in (others[0], *shared, *others[1:])]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
 @app.command()
-def add(  # noqa: PLR0913, PLR0917  options
+@_takes_fields
+def add(
     name: Annotated[str, typer.Argument(help="A name of our own for it.")],
-    to: ToOption = None,
-    when: WhenOption = None,
-    on: OnOption = "arrived",
-    quiet: QuietOption = None,
-    mode: ModeOption = None,
-    priority: PriorityOption = None,
-    urgent: UrgentOption = False,
-    hold: HoldOption = None,
-    edit: EditOption = None,
-    edits: EditsOption = None,
-    quarantine: QuarantineOption = None,
+    fields: dict[str, Any],
     draft: DraftOption = False,
     expect: ExpectedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Add a rule; without conditions it takes everything."""
-    fields = _given(
-        on=on,
-        quiet=quiet,
-        mode=mode,
-        priority=priority,
-        urgent=urgent,
-        hold=hold,
-        edits=_edits(edit, edits),
-        quarantine=quarantine,
-    )
+    """Add a rule; without conditions it takes everything, and it waits for nothing but the arrival."""
     with house():
         from gantry.routing import rules
 
-        trigger = fields.pop("trigger")
-        rule = rules.add(name, to=to or [], when=when or [], on=trigger, by=_by(), draft=draft, expected=expect, **fields)
+        to, when, trigger = fields.pop("to", []), fields.pop("when", []), fields.pop("trigger", "arrived")
+        rule = rules.add(name, to=to, when=when, on=trigger, by=_by(), draft=draft, expected=expect, **fields)
         if json:
             cli_output.print_json(as_dict(rule))
         else:
             where = "to the draft" if draft else "to the active rules"
-            cli_output.note(f"Added rule {rule.name} {where}: {conditions(rule)} {action(rule)} when {rule.trigger}.")
+            cli_output.note(f"Added rule {rule.name} {where}: {conditions(rule)} {action(rule)} {moment(rule)}.")
 
 
 @app.command()
-def change(  # noqa: PLR0913, PLR0917  options
-    name: str,
-    to: ToOption = None,
-    when: WhenOption = None,
-    on: OnOption = None,
-    quiet: QuietOption = None,
-    mode: ModeOption = None,
-    priority: PriorityOption = None,
-    urgent: UrgentOption = False,
-    hold: HoldOption = None,
-    edit: EditOption = None,
-    edits: EditsOption = None,
-    quarantine: QuarantineOption = None,
-    draft: DraftOption = False,
-    expect: ExpectedOption = None,
-    json: JsonOption = False,
+@_takes_fields
+def change(
+    name: str, fields: dict[str, Any], draft: DraftOption = False, expect: ExpectedOption = None, json: JsonOption = False
 ) -> None:
     """Change a rule: what you name is set anew, the rest stays."""
-    fields = _given(
-        on=on,
-        quiet=quiet,
-        mode=mode,
-        priority=priority,
-        urgent=urgent,
-        hold=hold,
-        edits=_edits(edit, edits),
-        quarantine=quarantine,
-    )
     with house(create=False):
         from gantry.routing import rules
         from gantry.routing.spec import conditions_of
 
-        if to:
+        if to := fields.pop("to", None):
             fields["destinations"] = tuple(to)
-        if when is not None:
+        if (when := fields.pop("when", None)) is not None:
             fields["conditions"] = conditions_of(when)
         if not fields:
             raise typer.BadParameter("Say what to change: see --help.")
@@ -178,7 +156,7 @@ def change(  # noqa: PLR0913, PLR0917  options
     if json:
         cli_output.print_json(as_dict(rule))
     else:
-        cli_output.note(f"Changed rule {rule.name}: {conditions(rule)} {action(rule)} when {rule.trigger}.")
+        cli_output.note(f"Changed rule {rule.name}: {conditions(rule)} {action(rule)} {moment(rule)}.")
 
 
 @app.command("list")
@@ -282,6 +260,12 @@ def conditions(rule: Any) -> str:
     """The conditions in words."""
     written = [f"({text})" if len(rule.when) > 1 and " or " in text else text for text in rule.when]
     return " and ".join(written) or "everything"
+
+
+def moment(rule: Any) -> str:
+    """When it is asked, as the end of a sentence."""
+    words = {"arrived": "as it arrives", "association": "when its association has ended", "settled": "when the study has settled"}
+    return words.get(rule.trigger, f"when {rule.trigger}")
 
 
 def waits(rule: Any) -> str:

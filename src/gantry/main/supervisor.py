@@ -25,7 +25,7 @@ from dimse.errors import TlsError
 from gantry import config as settings
 from gantry.config import Config
 from gantry.main import home as homes
-from gantry.main import migrate, ports, postgres, session
+from gantry.main import migrate, ports, postgres, session, setting_origins
 from gantry.main.child import Child, forget_pid, write_pid
 from gantry.main.errors import SetupError
 from gantry.main.home import write_private
@@ -167,6 +167,7 @@ class Supervisor:
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("GANTRY_")}
         own |= settings.as_variables(self.config)
+        own |= setting_origins.as_variable(self.config)
         own["GANTRY_DATABASE_URL"] = os.environ["GANTRY_DATABASE_URL"]
         own["GANTRY_SUPERVISED"] = "1"
         own["GANTRY_PARENT"] = str(os.getpid())

@@ -7,7 +7,7 @@ from django.urls import include, path
 from gantry.main import account_pages, openid
 from gantry.main.admin_site import site
 from gantry.main.admin_site_models import register
-from gantry.main.api import root, v1
+from gantry.main.api import dicomweb, root, v1
 from gantry.main.landing import landing
 
 register(site)
@@ -18,6 +18,7 @@ urlpatterns = [
     path("account/", include([*account_pages.urlpatterns, *openid.urlpatterns])),
     path("admin/", site.urls),
     path("api/v1/", v1.urls),
+    path("dicomweb/", (dicomweb.urls[0][:-1], "ninja", "dicomweb")),  # without ninja's own page at the root
     path("", (_root_patterns, "ninja", "root")),
 ]
 

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Path, Query, Router, Status
 
-from gantry.accounts.page import PageQuery, answer, by_id
+from gantry.accounts.page import PageQuery, answer, by_id, pack, unpack
 from gantry.accounts.route import actor_of, may
 from gantry.accounts.sign_in import address_of
 from gantry.audit.record import By, Json, by_actor, record
@@ -30,6 +30,7 @@ from gantry.nodes.schemas import (
     EchoOut,
     FetchIn,
     FetchOut,
+    FetchPage,
     FindIn,
     FindOut,
     NodeChange,
@@ -91,8 +92,12 @@ def get_node(request: HttpRequest, name: Path[NodeName]) -> Node:
 def change_node(request: HttpRequest, name: Path[NodeName], body: NodeChange) -> Node:
     """Change settings; switch deliveries off or on: what is ordered waits."""
     given = {field: value for field, value in body.dict().items() if value is not None}
-    address = given.pop("address", "")
-    return registry.change(name, given, address=address, by=_by(request))
+    address, security, passcode = given.pop("address", ""), None, None
+    if given.pop("security", None) is not None and body.security is not None:
+        passcode = body.security.passcode
+        kept = registry.security_of(registry.get(name), opened=False).passcode if passcode is None else passcode
+        security = Security(**{**body.security.dict(), "passcode": kept})
+    return registry.change(name, given, address=address, security=security, passcode=passcode, by=_by(request))
 
 
 @router.post("/nodes/{name}/echo", auth=may("nodes.echo"), response=EchoOut, summary="Ask for a sign of life")
@@ -132,6 +137,15 @@ def fetch_from_node(request: HttpRequest, name: Path[NodeName], body: FetchIn) -
 
         fetch_ordered.defer(fetch_id=str(made.id))
     return Status(202, made)
+
+
+@router.get("/nodes/{name}/fetch", auth=may("nodes.fetch"), response=FetchPage, summary="List fetches from a node")
+def list_fetches(request: HttpRequest, name: Path[NodeName], query: Query[PageQuery]) -> dict[str, Any]:
+    """Newest first."""
+    begin = unpack(query.cursor) if query.cursor else 0
+    end = begin + query.limit
+    found = list(Fetch.objects.filter(node=registry.get(name)).order_by("-created_at", "-id")[begin : end + 1])
+    return answer(request, found[: query.limit], pack(end) if len(found) > query.limit else None)
 
 
 @router.get("/nodes/{name}/fetch/{fetch_id}", auth=may("nodes.fetch"), response=FetchOut, summary="See a fetch")

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
 from gantry.nodes.address import DimseAddress
+from gantry.nodes.advice import NO_ADVICE, Advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ PLAIN = Security()
 
 @dataclass(frozen=True, slots=True)
 class SendTarget:
-    """A DIMSE peer and our patience with it (seconds). `quirks` are those of its profile, see `nodes.profile.QUIRKS`."""
+    """A DIMSE peer and our patience with it (seconds). `quirks` are those of its profile, see `nodes.profile.QUIRKS`;
+    `advice` is what the profile says to whoever sends."""
 
     address: DimseAddress
     calling_aet: str
@@ -42,6 +44,8 @@ class SendTarget:
     response_seconds: float = 60.0
     security: Security = PLAIN
     quirks: frozenset[str] = frozenset()
+    #: It says nothing about who or where the peer is.
+    advice: Advice = field(default=NO_ADVICE, compare=False, repr=False)
 
     @property
     def words(self) -> str:
@@ -156,3 +160,5 @@ class SendOutcome:
     failure: str = ""
     #: Associations that served best.
     parallel: int = 1
+    #: What the node did otherwise than its profile says; empty: nothing.
+    differs: str = ""

@@ -15,6 +15,7 @@ from dimse.negotiation import ContextProposal
 from dimse.uids import VERIFICATION
 from gantry import config
 from gantry.nodes.address import DimseAddress
+from gantry.nodes.advice import advice
 from gantry.nodes.associate import associate
 from gantry.nodes.echo import EchoResult, echo
 from gantry.nodes.errors import BadNode
@@ -22,7 +23,7 @@ from gantry.nodes.explain import explain as explain_dimse
 from gantry.nodes.folder_path import check_template
 from gantry.nodes.folder_write import DRAFT, FolderTrouble, explain, free_bytes, opened
 from gantry.nodes.items import AnyTarget, FolderTarget, Security, SendTarget, WebTarget
-from gantry.nodes.passcodes import passcode_of
+from gantry.nodes.passcodes import as_kept, passcode_of
 from gantry.nodes.profile import NodeProfile
 from gantry.nodes.stow_client import Client, check_url
 from gantry.nodes.stow_explain import explain_reply, explain_trouble
@@ -61,8 +62,10 @@ def check_folder(path: str, home: Path) -> str:
     return real
 
 
-def security_from(row: Any, home: Path) -> Security:
-    """TLS and user of a node, from its row (the model, or what a delivery run reads); the passcode is read from its file."""
+def security_from(row: Any, home: Path, *, opened: bool = True) -> Security:
+    """TLS and user of a node, from its row (the model, or what a delivery run reads). Not `opened`: the passcode in the
+    form it is kept in. Raises BadNode when it cannot be had."""
+    passcode = passcode_of if opened else as_kept
     return Security(
         tls=row.tls,
         authorities=row.tls_authorities,
@@ -70,7 +73,7 @@ def security_from(row: Any, home: Path) -> Security:
         certificate=row.tls_certificate,
         key=row.tls_key,
         user=row.user_name,
-        passcode=passcode_of(home, row.id) if row.user_name or row.http_auth else "",
+        passcode=passcode(home, row.id, row.passcode) if row.user_name or row.http_auth else "",
     )
 
 
@@ -88,6 +91,7 @@ def target_from(row: Any, our_aet: str, home: Path) -> AnyTarget:
         response_seconds=row.response_seconds,
         security=security,
         quirks=frozenset(NodeProfile.from_dict(row.profile).quirks) if row.profile else frozenset(),
+        advice=advice(row.profile),
     )
 
 

@@ -138,6 +138,11 @@ class Run:
         with self._lock:
             self._failure = explanation
 
+    def differs(self, words: str) -> None:
+        """The node does otherwise than its profile says."""
+        with self._lock:
+            self._outcome.differs = self._outcome.differs or words
+
     def finish(self) -> SendOutcome:
         """Called when all threads have ended."""
         outcome = self._outcome

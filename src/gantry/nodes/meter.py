@@ -32,12 +32,13 @@ class _Sets(Protocol):
 
 
 class Meter:
-    """Asked before each instance. Thread-safe. `node_id` 0: only this process (`gantry send`)."""
+    """Asked before each instance. Thread-safe. `node_id` 0: only this process."""
 
     def __init__(self, node_id: int, calendar: Calendar, zone: tzinfo) -> None:
         self._node_id = node_id
         self._calendar = calendar
-        self._zone = zone
+        #: Of the site: days and hours of the calendar are those of its clock on the wall.
+        self.zone = zone
         self._lock = threading.Lock()
         self._connection: psycopg.Connection | None = None
         self._paid = 0.0
@@ -45,11 +46,11 @@ class Meter:
 
     def rate(self) -> float:
         """Bytes per second now; infinite: no limit, 0: closed but for urgent work."""
-        return self._calendar.rate_at(datetime.now(UTC), self._zone)
+        return self._calendar.rate_at(datetime.now(UTC), self.zone)
 
     def opens_at(self) -> datetime | None:
         """When a closed calendar changes next."""
-        return self._calendar.next_change(datetime.now(UTC), self._zone)
+        return self._calendar.next_change(datetime.now(UTC), self.zone)
 
     def take(self, size: int, priority: int, stopped: Callable[[], bool]) -> float | None:
         """Wait until `size` bytes may go; gives the rate they should keep, bytes per second.

@@ -6,6 +6,8 @@ import uuid
 
 from django.db import models
 
+import gantry.nodes.passcodes  # noqa: F401  says where they lie
+
 
 class Node(models.Model):
     """A place we send to: a DIMSE peer, a DICOMweb server (`url`) or a folder (`url`, `path_template`).
@@ -38,7 +40,10 @@ class Node(models.Model):
     tls_fingerprint = models.TextField(default="", db_default="", help_text="SHA-256 of its certificate; empty: not pinned")
     tls_certificate = models.TextField(default="", db_default="", help_text="PEM file of our certificate towards it")
     tls_key = models.TextField(default="", db_default="", help_text="PEM file of the key of our certificate")
-    user_name = models.TextField(default="", db_default="", help_text="User identity; its passcode lies in HOME/secrets")
+    user_name = models.TextField(default="", db_default="", help_text="User identity, told with the passcode")
+    passcode = models.TextField(
+        default="", db_default="", help_text="Stored form of gantry.sealing: where it is, or sealed; empty: none, or in a file"
+    )
     profile = models.JSONField(null=True, help_text="What the last probe found")
     profiled_at = models.DateTimeField(null=True)
     profile_change = models.TextField(default="", db_default="", help_text="What differed from the probe before; empty: nothing")

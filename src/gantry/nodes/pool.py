@@ -22,13 +22,21 @@ Context = tuple[str, str]
 
 @dataclass(slots=True, eq=False)
 class Leased:
-    """An association in the hands of one thread. `reused`: it may have died while it waited, which only use tells."""
+    """An association in the hands of one thread. `reused`: it may have died while it waited, which only use tells.
+    `left_out`: contexts that were wanted and not proposed, because the profile of the node says that it refuses them."""
 
     target: SendTarget
     association: ClientAssociation
     proposed: frozenset[Context]
     reused: bool = False
     idle_since: float = field(default=0.0)
+    left_out: frozenset[Context] = frozenset()
+
+    @property
+    def max_pdu(self) -> int | None:
+        """The largest PDU that the peer says it takes, bytes; 0: any."""
+        accept = self.association.core.accept_pdu
+        return accept.user.max_length if accept is not None else None
 
     def accepts(self, context: Context) -> bool:
         """Whether the peer took this context."""

@@ -13,6 +13,7 @@ from dimse.items import ExtendedNegotiation
 from dimse.negotiation import ContextProposal
 from dimse.uids import CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION, all_of
 from gantry.nodes.associate import MAX_CONTEXTS
+from gantry.nodes.certificates import shown
 from gantry.nodes.errors import QueryFailed
 from gantry.nodes.explain import explain
 from gantry.nodes.find import FIND_CLASSES, cancelled_after, find, finding
@@ -89,6 +90,7 @@ def _services(target: SendTarget, found: NodeProfile) -> None:
     with parting(target, contexts, extended=extended) as association:
         taken = {uid for uid, _ in association.accepted}
         accept = association.core.accept_pdu
+    found.certificate = shown(target)
     found.services = [name for name, uid in SERVICES.items() if uid in taken]
     if accept is not None:
         user = accept.user

@@ -49,6 +49,7 @@ class NodeProfile:
     syntaxes it takes of some usual classes. `keys_*` are keywords: honoured in matching, ignored there, and those whose
     value it does not answer; empty lists when it held no study to try them on. `max_pdu` in bytes, 0 = no limit.
     `async_operations` is how many operations it lets us have under way at once on one association (PS3.7 D.3.3.3);
+    `certificate` is what it showed over TLS: subject, issuer, fingerprint, not_before, not_after (ISO 8601, UTC);
     `cancel_seconds` how long it took to end a cancelled query, None where too few studies were there to tell;
     `fetch_associations` how many associations served best in fetches, 0 = not known.
     """
@@ -60,6 +61,7 @@ class NodeProfile:
     fetch_associations: int = 0
     cancel_seconds: float | None = None
     tls: bool = False
+    certificate: dict[str, str] = field(default_factory=dict)
     services: list[str] = field(default_factory=list)
     storage: list[str] = field(default_factory=list)
     syntaxes: dict[str, list[str]] = field(default_factory=dict)
@@ -108,6 +110,8 @@ def changes(before: NodeProfile, after: NodeProfile) -> list[str]:
                 found.append(f"{words} of {', '.join(name_of(uid) for uid in differing)}")
         elif old != new:
             found.append(f"{words}: {old} -> {new}")
+    if before.certificate and before.certificate.get("fingerprint") != after.certificate.get("fingerprint"):
+        found.append(f"another certificate: {after.certificate.get('subject', 'none')}")
     return found
 
 
@@ -136,6 +140,8 @@ def lines(profile: NodeProfile) -> Iterator[tuple[str, str]]:
         return
     yield "implementation", f"{profile.implementation_version} {profile.implementation_class_uid}".strip()
     yield "transport", "TLS" if profile.tls else "plain"
+    if profile.certificate:
+        yield "certificate", f"{profile.certificate.get('subject')}, until {profile.certificate.get('not_after')}"
     yield "largest PDU", f"{profile.max_pdu} bytes" if profile.max_pdu else "no limit"
     yield "services", ", ".join(profile.services) or "none"
     yield "stores", f"{len(profile.storage)} SOP classes"
@@ -155,43 +161,3 @@ def lines(profile: NodeProfile) -> Iterator[tuple[str, str]]:
             yield words, ", ".join(keywords)
     for name in profile.quirks:
         yield f"quirk {name}", QUIRKS[name]
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What a probe says to whoever sends. What is not known is None: then it must be tried.
-
-    `max_pdu` in bytes, 0 = no limit. `storage` are SOP classes that the node takes; `syntaxes` the transfer syntaxes
-    of some usual ones.
-    """
-
-    max_pdu: int | None = None
-    async_operations: int = 1
-    storage: frozenset[str] | None = None
-    syntaxes: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    quirks: frozenset[str] = frozenset()
-
-    def takes(self, sop_class_uid: str) -> bool | None:
-        """Whether it takes a SOP class; None for private ones, which no probe asks for."""
-        if self.storage is None or (sop_class_uid not in self.storage and not sop_class_uid.startswith(_STANDARD)):
-            return None
-        return sop_class_uid in self.storage
-
-    def syntaxes_of(self, sop_class_uid: str) -> frozenset[str] | None:
-        """The transfer syntaxes in which it takes a SOP class, where they were asked for."""
-        return self.syntaxes.get(sop_class_uid)
-
-
-#: Under this root are the SOP classes of the standard.
-_STANDARD = "1.2.840.10008."
-
-
-def advice(profile: Mapping[str, Any] | None) -> Advice:
-    """What a kept profile (`Node.profile`) says to whoever sends; nothing when there is none, or the probe failed."""
-    known = NodeProfile.from_dict(profile) if profile else None
-    if known is None or known.error:
-        return Advice()
-    return Advice(
-        known.max_pdu, known.async_operations, frozenset(known.storage),
-        {uid: frozenset(syntaxes) for uid, syntaxes in known.syntaxes.items()}, frozenset(known.quirks),
-    )  # fmt: skip

@@ -107,7 +107,7 @@ def add(
     kind = kind_of(address) if isinstance(address, str) else DIMSE
     where = read_address(address, _home()) if isinstance(address, str) else address
     values = checked(settings or {})
-    security = _for_kind(kind, where, _checked_security(kind, where, security), values)
+    security = security_for(kind, where, security, values)
     node = Node(
         name=name,
         kind=kind,
@@ -162,10 +162,10 @@ def change(
                 setattr(node, field, value)
         for field, value in values.items():
             setattr(node, field, value)
-        kept = security if security is not None else security_of(node)
+        kept = security if security is not None else security_of(node, opened=False)
         if passcode is not None:
             kept = replace(kept, passcode=passcode)
-        kept = _for_kind(node.kind, where, _checked_security(node.kind, where, kept), {"http_auth": node.http_auth})
+        kept = security_for(node.kind, where, kept, {"http_auth": node.http_auth})
         for field, value in _kept(kept).items():
             setattr(node, field, value)
         if "enabled" in values or address:
@@ -192,6 +192,11 @@ def _kept(security: Security) -> dict[str, Any]:
         "tls_key": security.key,
         "user_name": security.user,
     }
+
+
+def security_for(kind: str, where: DimseAddress | str, security: Security, values: Mapping[str, Any]) -> Security:
+    """As it is kept of a node of this kind and place. Raises BadNode for what cannot be, or does not fit the kind."""
+    return _for_kind(kind, where, _checked_security(kind, where, security), values)
 
 
 def _checked_security(kind: str, where: DimseAddress | str, security: Security) -> Security:
@@ -251,9 +256,9 @@ def place_of(node: Node) -> AnyTarget:
     return target_from(node, config.current().aet, _home())
 
 
-def security_of(node: Node) -> Security:
-    """TLS and user of a node; the passcode is read from its file."""
-    return security_from(node, _home())
+def security_of(node: Node, *, opened: bool = True) -> Security:
+    """TLS and user of a node; not `opened`: the passcode in the form it is kept in. Raises BadNode when it cannot be had."""
+    return security_from(node, _home(), opened=opened)
 
 
 def _home() -> Path:
@@ -282,7 +287,12 @@ def get(name: str) -> Node:
 def keep_profile(name: str, found: NodeProfile) -> list[str]:
     """Keep what a probe found; gives what has changed since the probe before, and keeps that too. Raises NodeMissing."""
     node = get(name)
-    changed = changes(NodeProfile.from_dict(node.profile), found) if node.profile else []
+    changed: list[str] = []
+    if node.profile:
+        before = NodeProfile.from_dict(node.profile)
+        changed = changes(before, found)
+        # What fetches have learned is no question of a probe.
+        found.fetch_associations = found.fetch_associations or before.fetch_associations
     Node.objects.filter(pk=node.pk).update(
         profile=found.as_dict(), profiled_at=timezone.now(), profile_change="; ".join(changed)[:2000]
     )

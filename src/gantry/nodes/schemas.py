@@ -10,6 +10,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, model_validator
 
 from gantry.accounts.page import Page, Text
+from gantry.nodes.certificates import ends
 from gantry.nodes.echo import EchoResult
 from gantry.nodes.kinds import words_of
 from gantry.nodes.models import Node
@@ -36,7 +37,9 @@ class SecurityIn(Schema):
     certificate: Annotated[Text, Field(max_length=1000)] = Field(default="", description="PEM file of our certificate")
     key: Annotated[Text, Field(max_length=1000)] = Field(default="", description="PEM file of its key")
     user: Annotated[Text, Field(max_length=256)] = Field(default="", description="User name in user identity negotiation")
-    passcode: Annotated[Text, Field(max_length=1024)] = Field(default="", description="Kept outside the database; never shown")
+    passcode: Annotated[Text, Field(max_length=1024)] = Field(
+        default="", description="Kept sealed, or as env:GANTRY_SECRET_NAME, file:/path; never shown"
+    )
 
 
 class NodeIn(Schema):
@@ -79,6 +82,35 @@ class NodeIn(Schema):
         return self
 
 
+class SecurityChange(SecurityIn):
+    """TLS and user of a node, all of them anew; without `passcode` that stays."""
+
+    passcode: Annotated[Text, Field(max_length=1024)] | None = Field(  # type: ignore[assignment]  # null: it stays
+        default=None, description="Null: it stays; empty: forget it"
+    )
+
+
+class SecurityOut(Schema):
+    """TLS and user of a node, for those who edit it. The passcode is never shown."""
+
+    tls: bool
+    authorities: str
+    fingerprint: str
+    certificate: str
+    key: str
+    user: str
+    has_passcode: bool
+
+
+class NodeTest(NodeIn):
+    """A node that is not saved yet, or as it would be."""
+
+    name: Annotated[Text, Field(max_length=63)] = ""
+    like: Annotated[Text, Field(max_length=63)] = Field(
+        default="", description="A node whose kept passcode counts where none is given"
+    )
+
+
 class NodeChange(Schema):
     """What is to be changed about a node; what is left out stays."""
 
@@ -97,6 +129,7 @@ class NodeChange(Schema):
     reconcile: Reconcile | None = None
     http_auth: HttpAuth | None = None
     path_template: Annotated[Text, Field(max_length=400)] | None = None
+    security: SecurityChange | None = None
 
 
 class NodeOut(Schema):
@@ -127,12 +160,24 @@ class NodeOut(Schema):
     breaker_since: datetime | None = Field(description="When the breaker left closed")
     profiled_at: datetime | None = Field(description="When it was probed last")
     profile_change: str = Field(description="What differed from the probe before; empty: nothing")
+    certificate_ends_at: datetime | None = Field(description="When the certificate ends that it showed at the last probe")
+    own_certificate_ends_at: datetime | None = Field(description="When our own certificate towards it ends")
     created_at: datetime
     last_success_at: datetime | None
     last_failure_at: datetime | None
     last_error: str = Field(description="Why the last connection failed; empty after a success")
     failure_count: int = Field(description="Connections that failed since the last success")
     retry_at: datetime | None = Field(description="Nothing is sent before, because the last connection failed")
+
+    @staticmethod
+    def resolve_certificate_ends_at(node: Node) -> str | None:
+        """As the last probe has seen it."""
+        return ((node.profile or {}).get("certificate") or {}).get("not_after")
+
+    @staticmethod
+    def resolve_own_certificate_ends_at(node: Node) -> datetime | None:
+        """Read from its file, which may be renewed at any time."""
+        return ends(node.tls_certificate) if node.tls_certificate else None
 
     @staticmethod
     def resolve_address(node: Node) -> str:
@@ -219,8 +264,22 @@ class FetchOut(Schema):
     ended_at: datetime | None
 
 
+class FetchPage(Page[FetchOut]):
+    """A page of fetches."""
+
+
 class ProbeOut(Schema):
     """What a node can do."""
 
     profile: dict[str, Any]
     changes: list[str] = Field(description="What differs from the probe before")
+
+
+class ProfileOut(Schema):
+    """What is known of a node from its last probe."""
+
+    profiled_at: datetime | None = Field(description="null: it was never probed")
+    profile: dict[str, Any] | None
+    change: str = Field(description="What differed from the probe before; empty: nothing")
+    names: dict[str, str] = Field(description="The UIDs in it, with their names in the standard")
+    quirks: dict[str, str] = Field(description="Its quirks, with what they mean")

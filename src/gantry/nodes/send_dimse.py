@@ -16,7 +16,7 @@ from gantry.nodes.items import Outcome, SendItem, SendTarget
 from gantry.nodes.lane import Lane, Run
 from gantry.nodes.meter import pace
 from gantry.nodes.outgoing import Outgoing, outgoing
-from gantry.nodes.pool import AssociationPool, Leased, release
+from gantry.nodes.pool import AssociationPool, Context, Leased, release
 from gantry.nodes.stored import StoredDataSet
 
 #: What is offered beside the syntax of the file to a node that may be given another one.
@@ -24,25 +24,46 @@ _INSTEAD = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
 
 
 class Door:
-    """How the lanes of one run get associations and give them back."""
+    """How the lanes of one run get associations and give them back.
+
+    What the node's profile says is refused is not proposed, so that the rest fits into one association; but an item that
+    needs it always has it proposed: the profile may be old.
+    """
 
     def __init__(self, pool: AssociationPool) -> None:
         self.pool = pool
         self._lock = threading.Lock()
         self._opening = 0
+        #: Proposed in spite of the profile from now on, as some item needs it.
+        self._insisted: set[Context] = set()
 
     def open(self, get: Callable[..., Leased], run: Run, item: SendItem) -> Leased:
         """An association by `lease` or `open` of the pool. Raises what they raise."""
-        wanted: Iterable[tuple[str, str]] = list(run.feed.contexts)
+        assert isinstance(run.target, SendTarget)
+        advice = run.target.advice
+        wanted: Iterable[Context] = list(run.feed.contexts)
         if run.manner.transcode != "never":
             wanted = dict.fromkeys([*((cls, syntax) for cls, _ in wanted for syntax in _INSTEAD), *wanted])
         with self._lock:
             self._opening += 1
+            self._insisted.add(item.context)
+            left_out = frozenset(one for one in wanted if one not in self._insisted and advice.expects(one) is False)
         try:
-            return get(run.target, item.context, list(wanted))
+            leased = get(run.target, item.context, [one for one in wanted if one not in left_out])
         finally:
             with self._lock:
                 self._opening -= 1
+        if not leased.reused:
+            leased.left_out = left_out
+            run.differs(advice.differs(leased.proposed, leased.association.accepted, leased.max_pdu))
+        return leased
+
+    def insist(self, leased: Leased, item: SendItem) -> bool:
+        """Whether something was left out that may serve this item; then it is proposed from now on."""
+        missed = {one for one in leased.left_out if one[0] == item.sop_class_uid}
+        with self._lock:
+            self._insisted |= missed
+        return bool(missed)
 
     def give_back(self, leased: Leased) -> None:
         """Keep an association for the next run, unless another thread of this one still waits for the peer: many
@@ -75,6 +96,9 @@ class DimseLane(Lane):
         accepted = [syntax for sop_class, syntax in leased.association.accepted if sop_class == item.sop_class_uid]
         with outgoing(item, data, accepted, self.joint.manner.transcode) as out:
             if out is None:
+                if self._door.insist(leased, item):
+                    again = self._association_or_none(item, fresh=True)
+                    return again is not None and self._offer(again, item, data, started)
                 self.record(item, Outcome.REFUSED, started, self._refusal(leased, item), permanent=True)
                 return True
             rate = self.wait_for_room(item, out.size)

@@ -24,6 +24,7 @@ from gantry.nodes.items import SendTarget
 from gantry.nodes.lanes import parallel_of, remember
 from gantry.nodes.models import Node
 from gantry.nodes.parallel import Parallel
+from gantry.nodes.refresh import refresh
 from gantry.storage.errors import StorageError
 
 _LOOK_SECONDS = 0.5
@@ -41,6 +42,12 @@ def fetch_ordered(context: JobContext, fetch_id: str) -> None:
     """Carry out one ordered fetch into the home."""
     with closing(database.connect(autocommit=True, application="gantry-fetch")) as connection:
         _Job(connection, UUID(fetch_id), context.should_abort).run()
+
+
+@app.task(name="gantry.nodes.work.probe_again", queue="nodes")
+def probe_again(node_id: int) -> None:
+    """A delivery has found that a node does otherwise than its profile says."""
+    refresh(node_id)
 
 
 def _await_indexer(is_done: Callable[[], bool]) -> None:

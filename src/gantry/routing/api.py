@@ -35,6 +35,7 @@ from gantry.routing.schemas import (
     HeldQuery,
     ProblemPage,
     ReplayIn,
+    ReplayList,
     ReplayOut,
     RuleChange,
     RuleIn,
@@ -55,21 +56,23 @@ from gantry.routing.schemas import (
 from gantry.routing.spec import RuleSpec, conditions_of
 
 router = Router(tags=["rules"])
+#: Replays that are listed.
+_LATEST = 20
 
 
-def _by(request: HttpRequest) -> By:
+def by_of(request: HttpRequest) -> By:
     return by_actor(actor_of(request), address_of(request))
 
 
 @contextmanager
-def _nobody_else() -> Iterator[None]:
+def nobody_else() -> Iterator[None]:
     """409 with what changed, where somebody else was faster."""
     try:
         yield
     except RulesMoved as error:
         raise Conflict(
             str(error), remedy="Look at what changed, then send the number that is there now as `expected`.",
-            details={"current": error.current, "changes": error.changes[:100]},
+            details={"current": error.current, "changes": error.changes[:100], "who": list(error.who)},
         ) from error  # fmt: skip
 
 
@@ -89,9 +92,9 @@ def list_rules(request: HttpRequest, query: Query[RuleQuery]) -> dict[str, Any]:
 def add_rule(request: HttpRequest, body: RuleIn) -> Status[RuleSpec]:
     """Make a rule. It is for what comes from now on. The active rules become a new version, or the draft changes."""
     fields = body.model_dump(exclude={"name", "conditions", "trigger", "destinations", "draft", "expected", "edits"})
-    with _nobody_else():
+    with nobody_else():
         rule = rules.add(
-            body.name, to=body.destinations, when=stored(body.conditions), on=body.trigger, by=_by(request), draft=body.draft,
+            body.name, to=body.destinations, when=stored(body.conditions), on=body.trigger, by=by_of(request), draft=body.draft,
             expected=body.expected, edits=body.edits, **fields,
         )  # fmt: skip
     return Status(201, rule)
@@ -110,15 +113,15 @@ def change_rule(request: HttpRequest, name: Path[RuleName], body: RuleChange) ->
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
     if "conditions" in body.model_fields_set:
         fields["conditions"] = conditions_of(stored(body.conditions))
-    with _nobody_else():
-        return rules.update(name, by=_by(request), draft=body.draft, expected=body.expected, **fields)
+    with nobody_else():
+        return rules.update(name, by=by_of(request), draft=body.draft, expected=body.expected, **fields)
 
 
 @router.delete("/rules/{name}", auth=may("rules.edit"), response={204: None}, summary="Remove a rule")
 def remove_rule(request: HttpRequest, name: Path[RuleName], query: Query[RuleRemoval]) -> Status[None]:
     """Deliveries that it has ordered stay."""
-    with _nobody_else():
-        rules.remove(name, by=_by(request), draft=query.draft, expected=query.expected)
+    with nobody_else():
+        rules.remove(name, by=by_of(request), draft=query.draft, expected=query.expected)
     return Status(204, None)
 
 
@@ -135,7 +138,7 @@ def list_rule_sets(request: HttpRequest, query: Query[PageQuery]) -> dict[str, A
 @router.post("/rule-sets", auth=may("rules.edit"), response={201: RuleSetOut}, summary="Begin a draft")
 def start_draft(request: HttpRequest, body: DraftIn) -> Status[RuleSet]:
     """A copy of the active rules, or of another version, to change and try. There is one draft at a time."""
-    return Status(201, versions.start_draft(_by(request), note=body.note, of=body.of))
+    return Status(201, versions.start_draft(by_of(request), note=body.note, of=body.of))
 
 
 @router.get("/rule-sets/{which}", auth=may("rules.view"), response=RuleSetOut, summary="Get a version of the rules")
@@ -147,8 +150,8 @@ def get_rule_set(request: HttpRequest, which: Path[Which]) -> RuleSet:
 @router.delete("/rule-sets/{which}", auth=may("rules.edit"), response={204: None}, summary="Throw the draft away")
 def discard_draft(request: HttpRequest, which: Path[Which]) -> Status[None]:
     """Only the draft can go; other versions are history."""
-    _only_draft(which)
-    versions.discard_draft(_by(request))
+    only_draft(which)
+    versions.discard_draft(by_of(request))
     return Status(204, None)
 
 
@@ -168,21 +171,21 @@ def compare_rule_sets(request: HttpRequest, which: Path[Which], query: Query[Sin
 @router.post("/rule-sets/{which}/rebase", auth=may("rules.edit"), response=RuleSetOut, summary="Put the draft on top")
 def rebase_draft(request: HttpRequest, which: Path[Which]) -> RuleSet:
     """Put the draft's changes on top of what is active by now."""
-    _only_draft(which)
-    with _nobody_else():
-        return versions.rebase_draft(_by(request))
+    only_draft(which)
+    with nobody_else():
+        return versions.rebase_draft(by_of(request))
 
 
 @router.post("/rule-sets/{which}/activate", auth=may("rules.activate"), response=RuleSetOut, summary="Activate, or roll back")
 def activate_rule_set(request: HttpRequest, which: Path[Which], body: ActivateIn) -> RuleSet:
     """Let the draft decide from now on; or, with the number of an earlier version, a copy of that."""
-    with _nobody_else():
+    with nobody_else():
         if which == "draft":
-            return versions.activate_draft(_by(request), expected=body.expected, note=body.note)
-        return versions.roll_back(versions.pick(which).version, _by(request), expected=body.expected)
+            return versions.activate_draft(by_of(request), expected=body.expected, note=body.note)
+        return versions.roll_back(versions.pick(which).version, by_of(request), expected=body.expected)
 
 
-def _only_draft(which: str) -> None:
+def only_draft(which: str) -> None:
     if which != "draft":
         raise NoDraft("only the draft changes; other versions are history")
 
@@ -224,7 +227,7 @@ def list_held(request: HttpRequest, query: Query[HeldQuery]) -> dict[str, Any]:
 def release_held(request: HttpRequest, body: HeldEnd) -> dict[str, int]:
     """They are routed as if no rule kept them back."""
     count = decisions.release(
-        connection.of_request(), ids=body.ids, study_uid=body.study_instance_uid, by=_by(request), reason=body.reason
+        connection.of_request(), ids=body.ids, study_uid=body.study_instance_uid, by=by_of(request), reason=body.reason
     )
     return {"instances": count}
 
@@ -233,7 +236,7 @@ def release_held(request: HttpRequest, body: HeldEnd) -> dict[str, int]:
 def dismiss_held(request: HttpRequest, body: HeldEnd) -> dict[str, int]:
     """For good: stored, never forwarded by a rule."""
     count = decisions.dismiss(
-        connection.of_request(), ids=body.ids, study_uid=body.study_instance_uid, by=_by(request), reason=body.reason
+        connection.of_request(), ids=body.ids, study_uid=body.study_instance_uid, by=by_of(request), reason=body.reason
     )
     return {"instances": count}
 
@@ -246,14 +249,23 @@ def try_rules(request: HttpRequest, body: TrialIn) -> trial.Trial:
     """Which rules match and why not, what would be ordered, what edits would change. Shows values of the patient."""
     rule_set = versions.active() if body.version == "active" else versions.pick(body.version)
     on = connection.of_request()
-    record(on, "rules.try", _by(request), kind="study", study_uid=body.study_instance_uid, after={"version": body.version})
+    record(on, "rules.try", by_of(request), kind="study", study_uid=body.study_instance_uid, after={"version": body.version})
     return trial.try_study(on, rule_set, body.study_instance_uid, FilePath(config.current().home))
 
 
 @router.post("/rule-replays", auth=may("rules.edit"), response={202: ReplayOut}, summary="Replay rules over the index")
 def order_replay(request: HttpRequest, body: ReplayIn) -> Status[Replay]:
     """Which studies of the last days would have gone elsewhere. It runs in the queue; `GET` it until it has ended."""
-    return Status(202, ordered_replay.order_replay(body.days, body.version, _by(request)))
+    return Status(202, ordered_replay.order_replay(body.days, body.version, by_of(request)))
+
+
+@router.get("/rule-replays", auth=may("rules.edit"), response=ReplayList, summary="List replays")
+def list_replays(request: HttpRequest) -> dict[str, Any]:
+    """The latest, newest first, without their results."""
+    found = list(Replay.objects.defer("result").order_by("-created_at")[:_LATEST])
+    for one in found:
+        one.result = None
+    return {"items": found, "next": None}
 
 
 @router.get("/rule-replays/{replay_id}", auth=may("rules.edit"), response=ReplayOut, summary="See a replay")

@@ -89,6 +89,19 @@ def vr_of(keyword: str) -> str:
     return indexed.vr
 
 
+def operators_of(keyword: str) -> tuple[Operator, ...]:
+    """What can be asked of a keyword, the usual first. Raises BadCondition."""
+    vr = vr_of(keyword)
+    if keyword in MOMENT_KEYWORDS:
+        return ("window",) if keyword == "time" else ("days",)
+    found: list[Operator] = ["equals", "in"]
+    if vr in NUMBERS | MOMENTS:
+        found.insert(0, "range")
+    if keyword == "RemoteAddress":
+        found.append("network")
+    return (*found, "wildcard", "regex")
+
+
 def _suggestion(keyword: str) -> str:
     known = {name.lower(): name for name in (*ENVELOPE_KEYWORDS, *STUDY_KEYWORDS, *MOMENT_KEYWORDS, *INDEXED_KEYWORDS)}
     near = difflib.get_close_matches(keyword[:64].lower(), known, n=3, cutoff=0.5)

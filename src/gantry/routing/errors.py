@@ -14,6 +14,8 @@ RoutingError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class RoutingError(Exception):
     """Something about a rule is wrong; the message says what and what to do."""
@@ -44,12 +46,13 @@ class DraftExists(RuleExists):
 
 
 class RulesMoved(RoutingError):
-    """Somebody else changed the rules meanwhile; `current` is what is there now, `changes` what differs."""
+    """Somebody else changed the rules meanwhile; `current` is what is there now, `changes` what differs, `who` did it."""
 
-    def __init__(self, message: str, current: int, changes: list[str]) -> None:
+    def __init__(self, message: str, current: int, changes: list[str], who: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.current = current
         self.changes = changes
+        self.who = tuple(who)
 
 
 class HeldMissing(RuleMissing):

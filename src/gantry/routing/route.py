@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from gantry import config, database, facts
 from gantry.routing.decide import Compiled, Decider, LoadedRule, held_conditions
 from gantry.routing.evaluation import Values, moment_values
 from gantry.routing.load import ActiveRules, active_rules, parsed
-from gantry.transfers.order import order
+from gantry.transfers.order import Order, order_all
 
 _log = logging.getLogger(__name__)
 #: Versions that are read and ordered in one transaction.
@@ -160,24 +161,24 @@ class _Work:
         if not planned:
             return
         decisions = self._decisions([group for group, _ in planned])
-        counts: dict[int, tuple[int, int]] = {}
-        for group, orders in planned:
-            rule, decision_id = group.rule, decisions[group.rule.name, group.study_id]
-            ordered = held = 0
-            for node_ids, version_ids in orders:
-                ordered += order(
-                    self._connection, version_ids, node_ids, rule.name, priority=rule.priority, held=rule.hold,
-                    decision_id=decision_id, failover=rule.node_ids[1:] if rule.mode == "failover" else (),
-                    edits=list(rule.edits) or None,
-                )  # fmt: skip
-            if rule.quarantine:
-                held = self._hold_back(group, decision_id)
-            if ordered or held:
-                counts[decision_id] = (ordered, held)
-            self._outcome.ordered += ordered
-            self._outcome.held += held
-        if counts:
-            values = {"ids": list(counts), "deliveries": [c[0] for c in counts.values()], "held": [c[1] for c in counts.values()]}
+        wanted = [
+            Order(
+                version_ids=version_ids, node_ids=node_ids, rule_name=group.rule.name, priority=group.rule.priority,
+                held=group.rule.hold, decision_id=decisions[group.rule.name, group.study_id],
+                failover=group.rule.node_ids[1:] if group.rule.mode == "failover" else (), edits=list(group.rule.edits) or None,
+            )
+            for group, orders in planned for node_ids, version_ids in orders
+        ]  # fmt: skip
+        ordered = order_all(self._connection, wanted)
+        held: Counter[int | None] = Counter()
+        for group, _ in planned:
+            if group.rule.quarantine:
+                decision_id = decisions[group.rule.name, group.study_id]
+                held[decision_id] += self._hold_back(group, decision_id)
+        self._outcome.ordered += ordered.total()
+        self._outcome.held += held.total()
+        if ids := list(ordered | held):
+            values = {"ids": ids, "deliveries": [ordered[key] for key in ids], "held": [held[key] for key in ids]}
             self._connection.execute(_sql("count_decisions"), values)
 
     def _orders(self, group: _Group) -> list[tuple[tuple[int, ...], list[int]]]:

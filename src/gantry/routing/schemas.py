@@ -412,3 +412,10 @@ class ReplayOut(Schema):
     error: str
     created_at: datetime
     ended_at: datetime | None
+
+
+class ReplayList(Schema):
+    """The latest."""
+
+    items: list[ReplayOut]
+    next: str | None = None

@@ -103,6 +103,11 @@ def from_json(data: Mapping[str, Any]) -> RuleSpec:
         raise BadRule(f"rule {data['name'][:63]} cannot be read") from error
 
 
+def is_name(text: str) -> bool:
+    """Whether a rule can have this name."""
+    return _SLUG.fullmatch(text) is not None
+
+
 def conditions_of(items: Sequence[object]) -> tuple[Any, ...]:
     """The stored form of conditions that are written, stored or read already. Raises BadCondition."""
     found: list[Any] = []
@@ -118,7 +123,7 @@ def conditions_of(items: Sequence[object]) -> tuple[Any, ...]:
 
 def checked(rule: RuleSpec) -> RuleSpec:
     """The rule itself if it can work. Raises BadRule, BadCondition. Whether the nodes exist is asked elsewhere."""
-    if not _SLUG.fullmatch(rule.name):
+    if not is_name(rule.name):
         raise BadRule(f"{rule.name[:80]!r} is no rule name: use letters, digits, '-' and '_', at most 63")
     if rule.trigger not in TRIGGERS:
         raise BadRule(f"{str(rule.trigger)[:40]!r} is no trigger: use {' or '.join(TRIGGERS)}")

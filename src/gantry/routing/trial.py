@@ -84,15 +84,27 @@ def rules_for_trial(connection: psycopg.Connection[Any], rule_set: RuleSet | Non
 
 def try_file(connection: psycopg.Connection[Any], rule_set: RuleSet | None, path: Path, arrival: Arrival | None = None) -> Trial:
     """The rules on a Part 10 file. Raises TrialFailed."""
-    arrival = arrival or Arrival()
-    at = arrival.at or datetime.now().astimezone()
     try:
         with open(path, "rb") as file:
             # Not closed by hand: slices of it may live in the traceback of what it raises.
             view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        part10 = read_part10(view[:_HEAD], total=len(view))
-        dataset = view[part10.dataset_offset :]
-        header = scan(dataset[:_HEAD], part10.transfer_syntax_uid, whole=len(dataset) <= _HEAD)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is empty or no file"
+        raise TrialFailed(f"{path.name[:100]}: cannot be read: {reason}") from error
+    return try_bytes(connection, rule_set, view, path.name, arrival)
+
+
+def try_bytes(
+    connection: psycopg.Connection[Any], rule_set: RuleSet | None, data: memoryview, name: str,
+    arrival: Arrival | None = None, *, whole: bool = True,
+) -> Trial:  # fmt: skip
+    """The same on what a file holds; `whole` False: only its beginning, so that edits cannot be shown. Raises TrialFailed."""
+    arrival = arrival or Arrival()
+    at = arrival.at or datetime.now().astimezone()
+    try:
+        part10 = read_part10(data[:_HEAD], total=len(data) if whole else 1 << 62)
+        dataset = data[part10.dataset_offset :]
+        header = scan(dataset[:_HEAD], part10.transfer_syntax_uid, whole=whole and len(dataset) <= _HEAD)
         values: dict[str, str | list[str]] = {
             "TransferSyntaxUID": part10.transfer_syntax_uid, **header.values, "CallingAET": arrival.calling_aet,
             "CalledAET": arrival.called_aet, "RemoteAddress": arrival.remote_address, "Origin": "dimse",
@@ -100,14 +112,15 @@ def try_file(connection: psycopg.Connection[Any], rule_set: RuleSet | None, path
             **moment_values(at, config.current().time_zone),
         }  # fmt: skip
         trial = _try(connection, rule_set, [_One(values)])
-        _show_edits(connection, rule_set, trial, dataset, part10.transfer_syntax_uid)
-    except (OSError, ValueError) as error:
+        trial.cut = not whole
+        if whole:
+            _show_edits(connection, rule_set, trial, dataset, part10.transfer_syntax_uid)
+    except DatasetError as error:
+        raise TrialFailed(f"{name[:100]}: {error.reason}") from error
+    except ValueError as error:
         if isinstance(error, RoutingError):
             raise
-        reason = getattr(error, "strerror", None) or "it is empty or no file"
-        raise TrialFailed(f"{path.name[:100]}: cannot be read: {reason}") from error
-    except DatasetError as error:
-        raise TrialFailed(f"{path.name[:100]}: {error.reason}") from error
+        raise TrialFailed(f"{name[:100]}: cannot be read") from error
     return trial
 
 

@@ -6,7 +6,7 @@ saw. When it is another by now, RulesMoved says what changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from gantry import facts
 from gantry.accounts.connection import of_request
+from gantry.audit.models import Entry
 from gantry.audit.record import SYSTEM, By, record
 from gantry.nodes.errors import NodeMissing
 from gantry.nodes.models import Node
@@ -23,6 +24,7 @@ from gantry.routing.errors import DraftExists, NoDraft, RulesMoved
 from gantry.routing.models import Rule, RuleSet
 from gantry.routing.spec import RuleSpec, check_names, checked, from_json
 
+_MOST_EDITS = 50
 Change = Callable[[list[RuleSpec]], list[RuleSpec]]
 _LOCK = 0x67616E72756C65  # "ganrule"
 #: What no release knows as a trigger, so that the one before this leaves such a rule alone (see models.Rule).
@@ -100,6 +102,26 @@ def change_draft(change: Change, by: By = SYSTEM, *, note: str, expected: int | 
                 cursor, "rules.edit", by, kind="rule_set", key=f"draft {found.version}", reason=note, after={"changes": changes}
             )
     return found
+
+
+def write_draft(
+    rules: Sequence[RuleSpec], by: By = SYSTEM, *, expected: int | None = None, renamed: Mapping[str, str] | None = None
+) -> RuleSet:
+    """Put these rules into the draft in this order, in place of all that are there. `renamed`: new names to old ones.
+
+    Raises as `change_draft`.
+    """
+    old_names = renamed or {}
+
+    def change(before: list[RuleSpec]) -> list[RuleSpec]:
+        there = {rule.name: rule for rule in before}
+        found = []
+        for rule in rules:
+            was = there.get(old_names.get(rule.name, rule.name))
+            found.append(was if was is not None and rule.same_as(was) else stamped(rule, was))
+        return found
+
+    return change_draft(change, by, note="write the draft", expected=expected)
 
 
 def start_draft(by: By = SYSTEM, *, note: str = "", of: str = "active") -> RuleSet:
@@ -210,15 +232,28 @@ def _expect(there: RuleSet | None, current: int, expected: int | None) -> None:
     if expected is None or expected == current:
         return
     changes: list[str] = []
+    who: list[str] = []
     what = "draft is at revision" if there is not None and there.state == "draft" else "rules are at version"
     if there is None or there.state == "active":
         seen = RuleSet.objects.filter(version=expected).first()
         changes = [str(one) for one in changes_between(seen, there)]
+        who = [there.activated_by] if there is not None else []
+    else:
+        for entry in reversed(edits_of(there, min(max(current - expected, 0), _MOST_EDITS))):
+            changes += [str(one) for one in (entry.after or {}).get("changes", ())]
+            who.append(entry.who)
     raise RulesMoved(
         f"the {what} {current} by now, not {expected}" + (f": {'; '.join(changes[:5])[:600]}" if changes else ""),
-        current,
-        changes,
+        current, changes, list(dict.fromkeys(who)),
+    )  # fmt: skip
+
+
+def edits_of(rule_set: RuleSet, count: int) -> list[Entry]:
+    """The last edits of a draft, the newest first, as the audit has them: each made one revision."""
+    rows = Entry.objects.filter(
+        kind="rule_set", key__in=[f"draft {rule_set.version}", str(rule_set.version)], act__in=["rules.edit", "rules.rebase"]
     )
+    return list(rows.order_by("-id")[:count])
 
 
 def _checked(rules: Sequence[RuleSpec], before: Sequence[RuleSpec]) -> list[RuleSpec]:

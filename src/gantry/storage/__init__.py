@@ -11,10 +11,10 @@ from gantry.storage.spool_reader import SpoolReader
 from gantry.storage.spool_writer import SpoolWriter
 from gantry.storage.spooled import AssociationEnded, RunEnded, RunStarted, SpooledObject
 from gantry.storage.verify import ExpectedFile, Finding, adopt_orphan, remove_leftover, verify
-from gantry.storage.volumes import is_away
+from gantry.storage.volumes import is_away, is_ours
 
 __all__ = [
     "AssociationEnded", "ExpectedFile", "Finding", "IncomingObject", "RunEnded", "RunStarted", "SpoolReader",
-    "SpoolWriter", "SpooledObject", "StoredObject", "adopt_orphan", "is_away", "object_path", "on_volume", "open_object",
-    "quarantine_path", "remove_leftover", "resolve", "verify", "volume_of",
+    "SpoolWriter", "SpooledObject", "StoredObject", "adopt_orphan", "is_away", "is_ours", "object_path", "on_volume",
+    "open_object", "quarantine_path", "remove_leftover", "resolve", "verify", "volume_of",
 ]  # fmt: skip

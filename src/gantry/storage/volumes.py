@@ -111,6 +111,12 @@ def is_away(home: Path, relative: str) -> bool:
     return volume_id is not None and not is_mounted(home, volume_id)
 
 
+def is_ours(home: Path, relative: str) -> bool:
+    """Whether a place lies in the home, or on a volume that the home has or had: another home has volumes of its own."""
+    volume_id = volume_of(relative)
+    return volume_id is None or os.path.lexists(volume_link(home, volume_id))
+
+
 class OpenVolume:
     """A volume that is written to: held open, so that it cannot be unmounted meanwhile."""
 

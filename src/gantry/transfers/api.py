@@ -8,11 +8,16 @@ from django.http import HttpRequest
 from ninja import Path, Query, Router
 
 from gantry.accounts import connection, see
+from gantry.accounts.errors import NotAllowed
 from gantry.accounts.page import Uid, answer, pack, unpack
 from gantry.accounts.route import actor_of, check_node, may
 from gantry.accounts.sign_in import address_of
 from gantry.accounts.visible import visible
 from gantry.audit.record import by_actor
+from gantry.catalogue.access import access
+from gantry.nodes.schemas import NodeName
+from gantry.transfers.by_destination import by_destination
+from gantry.transfers.by_study import GroupFilter, by_study
 from gantry.transfers.find import LedgerFilter, find
 from gantry.transfers.measure import outlook
 from gantry.transfers.receipt import Receipt, receipt
@@ -20,8 +25,13 @@ from gantry.transfers.retry import retry
 from gantry.transfers.schemas import (
     DeliveryPage,
     DeliveryQuery,
+    DestinationOut,
+    GroupPage,
+    GroupQuery,
     OutlookList,
+    OutlookOut,
     ReceiptOut,
+    ReceiptQuery,
     RetryIn,
     RetryOut,
     SteerIn,
@@ -41,13 +51,31 @@ def list_deliveries(request: HttpRequest, query: Query[DeliveryQuery]) -> dict[s
     )  # fmt: skip
     after = unpack(query.cursor) if query.cursor else None
     seen = visible(actor_of(request), "deliveries.view")
-    page = find(connection.of_request(), wanted, after=after, limit=query.limit, seen=seen)
+    nodes = actor_of(request).nodes
+    page = find(connection.of_request(), wanted, after=after, limit=query.limit, seen=seen, nodes=nodes)
     return answer(request, page.items, None if page.next_after is None else pack(page.next_after))
+
+
+@router.get("/deliveries/by-study", auth=may("deliveries.view"), response=GroupPage, summary="Deliveries by study")
+def list_deliveries_by_study(request: HttpRequest, query: Query[GroupQuery]) -> dict[str, Any]:
+    """One item per study, the newest first, with one line per destination: how many of its instances are how far."""
+    actor = actor_of(request)
+    wanted = GroupFilter(
+        study_uid=query.study_instance_uid or None, node=query.node or None, statuses=tuple(query.status),
+        rule_name=query.rule_name or None,
+    )  # fmt: skip
+    page = by_study(
+        connection.of_request(), wanted, before=unpack(query.cursor) if query.cursor else None, limit=query.limit,
+        seen=visible(actor, "deliveries.view"), nodes=actor.nodes, access=access(actor, "deliveries.view"),
+    )  # fmt: skip
+    return answer(request, page.items, None if page.next_before is None else pack(page.next_before))
 
 
 @router.post("/deliveries/retry", auth=may("deliveries.retry"), response=RetryOut, summary="Try deliveries again")
 def retry_deliveries(request: HttpRequest, body: RetryIn) -> dict[str, int]:
-    """Put failed and dead deliveries back to waiting, due now. What is confirmed stays confirmed."""
+    """Put failed and dead deliveries back to waiting, due now, of studies that you may do it with. What is confirmed stays
+    confirmed."""
+    actor = actor_of(request)
     _check(request, "deliveries.retry", body.study_instance_uid, body.node)
     queued = retry(
         connection.of_request(),
@@ -55,7 +83,9 @@ def retry_deliveries(request: HttpRequest, body: RetryIn) -> dict[str, int]:
         node=body.node,
         statuses=body.statuses,
         ids=body.ids,
-        by=by_actor(actor_of(request), address_of(request)),
+        nodes=actor.nodes,
+        seen=visible(actor, "deliveries.retry"),
+        by=by_actor(actor, address_of(request)),
     )
     return {"queued": queued}
 
@@ -66,16 +96,28 @@ def retry_deliveries(request: HttpRequest, body: RetryIn) -> dict[str, int]:
     response=ReceiptOut,
     summary="The receipt of a study",
 )
-def get_receipt(request: HttpRequest, uid: Path[Uid]) -> Receipt:
-    """What was delivered where, when, and that the bytes are the same."""
-    see.study(actor_of(request), "deliveries.view", uid)
-    return receipt(connection.of_request(), uid)
+def get_receipt(request: HttpRequest, uid: Path[Uid], query: Query[ReceiptQuery]) -> Receipt:
+    """What was delivered where, when, and that the bytes are the same. Of a study that was removed the proof that was kept."""
+    actor = actor_of(request)
+    see.study(actor, "deliveries.view", uid)
+    return receipt(connection.of_request(), uid, nodes=actor.nodes, removed=query.removed)
 
 
 @router.get("/destinations", auth=may("deliveries.view"), response=OutlookList, summary="See how the destinations are")
 def list_destinations(request: HttpRequest) -> dict[str, Any]:
     """What waits for each, how old it is, how fast it goes, when it will be through, and the circuit breaker."""
-    return {"items": outlook(connection.of_request()), "next": None}
+    return {"items": outlook(connection.of_request(), nodes=actor_of(request).nodes), "next": None}
+
+
+@router.get("/destinations/{name}", auth=may("deliveries.view"), response=DestinationOut, summary="See how a destination is")
+def get_destination(request: HttpRequest, name: Path[NodeName]) -> dict[str, Any]:
+    """One of them, with its week of bandwidth limits and what went wrong lately."""
+    check_node(actor_of(request), name)
+    found = by_destination(connection.of_request(), name, seen=visible(actor_of(request), "deliveries.view"))
+    return {
+        **OutlookOut.from_orm(found.outlook).dict(), "bandwidth": found.outlook.bandwidth,
+        "failure_count": found.outlook.failure_count, "week": found.week, "time_zone": found.time_zone, "errors": found.errors,
+    }  # fmt: skip
 
 
 @router.post("/deliveries/hold", auth=may("deliveries.hold"), response=SteerOut, summary="Hold a study back")
@@ -103,6 +145,8 @@ def resend_study(request: HttpRequest, body: SteerIn) -> Steered:
 
 
 def _steer(request: HttpRequest, act: Act, body: SteerIn) -> Steered:
+    if body.node is None and actor_of(request).nodes is not None:
+        raise NotAllowed("Not allowed: this token is for some nodes only.", remedy="Name the node.", details={"node": None})
     _check(request, "deliveries.hold", body.study_instance_uid, body.node)
     return steer(
         connection.of_request(), act, body.study_instance_uid, by=by_actor(actor_of(request), address_of(request)),

@@ -23,8 +23,9 @@ from gantry.nodes.kinds import FOLDER, is_alive
 from gantry.nodes.meter import Meter
 from gantry.nodes.parallel import Parallel
 from gantry.nodes.pool import AssociationPool, shared_pool
+from gantry.nodes.refresh import probe_anew
 from gantry.nodes.send import Manner, send
-from gantry.storage import is_away
+from gantry.storage import is_away, is_ours
 from gantry.transfers.errors import LedgerLost
 from gantry.transfers.ledger import LEASE_SECONDS, MOVE_CHUNK, Claimed, GivenBack, Ledger, NodeRow, Patience
 from gantry.transfers.order import URGENT, defer_later
@@ -138,7 +139,7 @@ def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Deliv
         run.failure = str(error)
         ledger.node_failed(node.id, run.failure, place.patience.cap)
         return True
-    writer = ResultWriter(node, place.owner, place.patience)
+    writer = ResultWriter(node, place.owner, place.patience, ledger.home)
     meter = Meter(node.id, calendar, ZoneInfo(config.current().time_zone)) if node.bandwidth else None
     source = _Source(ledger, node, stop, place, writer, meter)
     parallel = Parallel(node.max_associations, node.parallel)
@@ -163,6 +164,8 @@ def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Deliv
     if answered:
         ledger.node_succeeded(node.id)
     source.note_rate(outcome.parallel)
+    if outcome.differs and probe_anew(ledger.connection, node.id):
+        _log.warning("node %s: %s; it is probed again", node.name, outcome.differs)
     if outcome.failure:
         _log.warning("node %s: %s; next try in %.0f s", node.name, outcome.failure, delay)
         ledger.node_failed(node.id, outcome.failure, delay)
@@ -238,17 +241,19 @@ class _Source:
         for key, one in claimed.items():
             if os.path.lexists(one.item.path):
                 items.append(one.item)
-            elif is_away(self._place.home, one.file_path):
+                continue
+            away, next_home = is_away(self._place.home, one.file_path), None
+            asked = (self._ledger.home, *(home for home in one.homes if home != self._ledger.home))
+            if not away or not is_ours(self._place.home, one.file_path):
+                others = self._ledger.other_homes() if others is None else others
+                next_home = next((home for home in others if home not in asked), None)
+            if next_home is not None:
+                elsewhere.setdefault((next_home, *asked), []).append(key)
+            elif away:
                 text = "its volume is not mounted; it is sent when it is"
                 self._writer.add(GivenBack([key], text, AWAY_SECONDS))
             else:
-                others = self._ledger.other_homes() if others is None else others
-                asked = (self._ledger.home, *(home for home in one.homes if home != self._ledger.home))
-                next_home = next((home for home in others if home not in asked), None)
-                if next_home is None:
-                    items.append(one.item)  # lost: it will be told so
-                else:
-                    elsewhere.setdefault((next_home, *asked), []).append(key)
+                items.append(one.item)  # lost: it will be told so
         for homes, keys in elsewhere.items():
             self._ledger.pass_away(keys, homes)
             self._writer.forget(keys)

@@ -77,8 +77,8 @@ class Dispatcher:
         while not self._stop.is_set():
             try:
                 with closing(database.connect(application="gantry-dispatch", autocommit=True)) as connection:
-                    told = False
-                    self._serve(connection)
+                    was_away, told = told, False
+                    self._serve(connection, was_away=was_away)
             except psycopg.Error as error:
                 if not told:
                     _log.warning("deliveries wait for the database: %s", type(error).__name__)
@@ -89,8 +89,9 @@ class Dispatcher:
                 _log.exception("the dispatcher starts again")
                 self._stop.wait(5.0)
 
-    def _serve(self, connection: psycopg.Connection) -> None:
-        swept = measured = float("-inf")
+    def _serve(self, connection: psycopg.Connection, *, was_away: bool) -> None:
+        # After an outage every worker gives its next sign of life first: none must be taken for dead.
+        swept, measured = time.monotonic() if was_away else float("-inf"), float("-inf")
         set_right = time.monotonic()  # it was done when the process started
         while not self._stop.is_set():
             now = time.monotonic()

@@ -3,6 +3,7 @@
 TransferError
 ├── StudyMissing     there is no study of this UID
 ├── BadFilter        a filter of the ledger has an impossible value
+├── LinkClosed       the bandwidth calendar of the node lets nothing through now
 └── LedgerLost       the database stayed away longer than results may wait in memory
 """
 
@@ -19,6 +20,12 @@ class StudyMissing(TransferError):
 
 class BadFilter(TransferError, ValueError):
     """A filter of the ledger has an impossible value."""
+
+
+class LinkClosed(TransferError):
+    """The bandwidth calendar of the node lets nothing through now but what is urgent."""
+
+    remedy = "Wait, or send it all the same with --urgent: that is in the audit"
 
 
 class LedgerLost(TransferError):

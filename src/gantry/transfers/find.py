@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
@@ -70,8 +71,9 @@ def find(
     after: int | None = None,
     limit: int = 100,
     seen: Visible | None = None,
+    nodes: Collection[str] | None = None,
 ) -> Page:
-    """A page of the ledger; `seen`: of the studies that somebody may see.
+    """A page of the ledger; `seen`: of the studies that somebody may see; `nodes`: to these only (None: all).
 
     Raises BadFilter for an unknown status or a limit outside 1 to 1000."""
     wanted = wanted or LedgerFilter()
@@ -91,6 +93,7 @@ def find(
                 "status": wanted.status,
                 "rule_name": wanted.rule_name,
                 "sop_instance_uid": wanted.sop_instance_uid,
+                "nodes": None if nodes is None else sorted(nodes),
             },
         ).fetchall()
     items = rows[:limit]

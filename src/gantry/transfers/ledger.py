@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -58,21 +58,24 @@ class NodeRow:
     http_auth: str
     breaker: str
     parallel: int | None
+    passcode: str = field(repr=False)
 
     def target(self, our_aet: str, home: Path) -> AnyTarget:
-        """Where and how to send; the passcode of its user is read from the home."""
+        """Where and how to send. Raises BadNode, also when the passcode of its user cannot be had."""
         return target_from(self, our_aet, home)
 
     @property
     def verified_by(self) -> str:
-        """How we find out whether it has what it confirmed: commitment, query, or empty for not at all."""
+        """How we find out whether it has what it confirmed: commitment, query, file, or empty for not at all."""
         return way_of(self.reconcile, self.kind, self.profile)
 
 
 def way_of(reconcile: str, kind: str, profile: Mapping[str, Any] | None) -> str:
     """From the setting of a node, its kind and its profile."""
-    if reconcile == "off" or kind == FOLDER:
+    if reconcile == "off":
         return ""
+    if kind == FOLDER:
+        return "file"
     if kind == WEB:
         return "query" if reconcile in {"find", "auto"} else ""
     if reconcile in {"find", "commit"}:
@@ -177,6 +180,8 @@ class Ledger:
             for row in self._run(
                 "confirm",
                 verify_seconds=verify_seconds,
+                # Only the home that wrote into a folder knows which place its path is.
+                written_by=self.home or None,
                 changed=[result.changed for result in results],
                 syntaxes=[result.sent_syntax for result in results],
                 ids=[result.item.key for result in results],

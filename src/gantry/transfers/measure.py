@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -76,10 +77,11 @@ def _zone() -> ZoneInfo:
     return ZoneInfo(config.current().time_zone)
 
 
-def outlook(connection: psycopg.Connection) -> list[Outlook]:
-    """All destinations by name."""
+def outlook(connection: psycopg.Connection, *, nodes: Collection[str] | None = None) -> list[Outlook]:
+    """All destinations by name; `nodes`: these only."""
+    values = {"names": None if nodes is None else sorted(nodes)}
     with connection.cursor(row_factory=class_row(Outlook)) as cursor:
-        return cursor.execute(database.statements("gantry.transfers", "healing.sql")["outlook"]).fetchall()
+        return cursor.execute(database.statements("gantry.transfers", "healing.sql")["outlook"], values).fetchall()
 
 
 def publish(connection: psycopg.Connection) -> None:

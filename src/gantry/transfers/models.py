@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from gantry.catalogue.models import Study, Version
@@ -75,7 +76,9 @@ class Delivery(models.Model):
             ),
             models.Index(fields=["status", "id"], name="delivery_status"),
             models.Index(fields=["node", "id"], name="delivery_node"),
-            models.Index(fields=["study", "status"], name="delivery_study"),
+            models.Index(fields=["study", "status", "node"], name="delivery_of_study"),
+            # What went in the last minutes, for the roll-up and the dashboard; costs next to nothing to keep.
+            BrinIndex(fields=["confirmed_at"], name="delivery_confirmed", pages_per_range=32, autosummarize=True),
             models.Index(fields=["move_id"], condition=models.Q(move_id__isnull=False), name="delivery_move"),
             models.Index(
                 fields=["node", "-priority", "next_attempt_at"],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
 from gantry import database
+from gantry.catalogue import trash
 from gantry.transfers.errors import StudyMissing
 
 
@@ -81,11 +84,15 @@ class DestinationReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What can be said of a study's deliveries at one moment. `instances`: current instances of the study."""
+    """What can be said of a study's deliveries at one moment. `instances`: current instances of the study.
+
+    `removed_at`: the study was removed then (retention, quota or a person), and this is the proof as it was at that moment.
+    """
 
     study_instance_uid: str
     instances: int
     destinations: tuple[DestinationReceipt, ...]
+    removed_at: datetime | None = None
 
     @property
     def complete(self) -> bool:
@@ -93,12 +100,20 @@ class Receipt:
         return bool(self.destinations) and all(destination.complete for destination in self.destinations)
 
 
-def receipt(connection: psycopg.Connection, study_uid: str) -> Receipt:
-    """The receipt of a study by its Study Instance UID. Raises StudyMissing."""
+def receipt(
+    connection: psycopg.Connection, study_uid: str, *, nodes: Collection[str] | None = None, removed: bool = False
+) -> Receipt:
+    """The receipt of a study by its Study Instance UID: of one that is here, else the proof that was kept when it was
+    removed. `removed`: that proof, though the study has come again. `nodes`: to these only. Raises StudyMissing.
+    """
     queries = database.statements("gantry.transfers")
-    study = connection.execute(queries["receipt_study"], {"study_uid": study_uid}).fetchone()
+    study = None if removed else connection.execute(queries["receipt_study"], {"study_uid": study_uid}).fetchone()
     if study is None:
-        raise StudyMissing("there is no study of this Study Instance UID")
+        kept = _kept(connection, study_uid, nodes)
+        if kept is None:
+            what = "no proof was kept of a study" if removed else "there is no study"
+            raise StudyMissing(f"{what} of this Study Instance UID")
+        return kept
     study_id, instance_count = study
     found: dict[tuple[str, str], list[InstanceReceipt]] = {}
     for row in connection.execute(queries["receipt_rows"], {"study_id": study_id}):
@@ -109,4 +124,28 @@ def receipt(connection: psycopg.Connection, study_uid: str) -> Receipt:
             )
         )  # fmt: skip
     destinations = tuple(DestinationReceipt(node, aet, tuple(rows)) for (node, aet), rows in found.items())
-    return Receipt(study_uid, instance_count, destinations)
+    return Receipt(study_uid, instance_count, _among(destinations, nodes))
+
+
+def _among(destinations: tuple[DestinationReceipt, ...], nodes: Collection[str] | None) -> tuple[DestinationReceipt, ...]:
+    return destinations if nodes is None else tuple(one for one in destinations if one.node in nodes)
+
+
+def _kept(connection: psycopg.Connection, study_uid: str, nodes: Collection[str] | None) -> Receipt | None:
+    """What `recycle.receipt_to_keep` has written. None when nothing of the study was ever ordered, or it never was here."""
+    plain = trash.receipt_of_removed(connection, study_uid)
+    if plain is None:
+        return None
+    ended = trash.list_trash(connection, state="removed", uid=study_uid, limit=1)
+    destinations = tuple(
+        DestinationReceipt(place["node"], place["aet"], tuple(_instance(one) for one in place["instances"]))
+        for place in plain["destinations"]
+    )
+    return Receipt(study_uid, plain["instances"], _among(destinations, nodes), ended[0].ended_at if ended else None)
+
+
+def _instance(plain: Mapping[str, Any]) -> InstanceReceipt:
+    """As it was written, also by an earlier release, which knew less."""
+    names = {one.name for one in fields(InstanceReceipt)}
+    times = {name: datetime.fromisoformat(plain[name]) for name in ("sent_at", "confirmed_at", "verified_at") if plain.get(name)}
+    return InstanceReceipt(**{**{name: value for name, value in plain.items() if name in names}, **times})

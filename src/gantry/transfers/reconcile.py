@@ -1,5 +1,5 @@
-"""After a node has confirmed a study: does it have it? By storage commitment or by instance-level queries; what is missing
-is sent again, a bounded number of times."""
+"""After a node has confirmed a study: does it have it? By storage commitment, by instance-level queries, or by the digest of
+the file in a folder; what is missing is sent again, a bounded number of times."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -18,10 +19,14 @@ from gantry.facts.publish import publish
 from gantry.nodes.commit import commit, reason_text
 from gantry.nodes.errors import NodeError, QueryFailed
 from gantry.nodes.find import find
-from gantry.nodes.items import AnyTarget, SendTarget, WebTarget
+from gantry.nodes.folder_look import holds
+from gantry.nodes.folder_write import FolderTrouble
+from gantry.nodes.items import AnyTarget, FolderTarget, SendTarget, WebTarget
+from gantry.nodes.kinds import FOLDER
 from gantry.nodes.stow_query import instances_of
 from gantry.transfers.ledger import Ledger, NodeRow, clean
 from gantry.transfers.order import defer_now
+from gantry.transfers.owner import home_id
 
 _log = logging.getLogger(__name__)
 #: Instances in one go; how often what is missing is sent again; how long a node that gives no answer is left alone, and
@@ -49,6 +54,11 @@ class _Row:
     series_uid: str
     sop_class_uid: str
     sop_instance_uid: str
+    sha256: bytes
+    values: dict[str, Any] | None
+
+
+_TAKEN = "the file is gone or changed; reconcile=find would have it written again"
 
 
 @dataclass(slots=True)
@@ -73,7 +83,7 @@ def reconcile(
     with closing(database.connect(application="gantry-reconcile", autocommit=True)) as connection:
         node = Ledger(connection, "").node(node_id)
         while node is not None and not stopped():
-            rows = _take(connection, node, study_uid)
+            rows = _take(connection, node, study_uid, home_id(home))
             if not rows:
                 break
             _write(connection, node, _look(connection, node, home, our_aet, rows), result)
@@ -82,10 +92,15 @@ def reconcile(
     return result
 
 
-def _take(connection: psycopg.Connection, node: NodeRow, study_uid: str | None) -> list[_Row]:
-    """Ours for a while: `verify_at` is the lease."""
+def _take(connection: psycopg.Connection, node: NodeRow, study_uid: str | None, home: str) -> list[_Row]:
+    """Ours for a while: `verify_at` is the lease. What another home has written into a folder only that one looks for: a
+    path need not be the same place on every host."""
     queries = database.statements("gantry.transfers", "healing.sql")
-    values = {"node_id": node.id, "limit": CHUNK, "study_uid": study_uid, "lease_seconds": POSTPONE_SECONDS}
+    folder = node.kind == FOLDER
+    values = {
+        "node_id": node.id, "limit": CHUNK, "study_uid": study_uid, "lease_seconds": POSTPONE_SECONDS,
+        "home": home if folder else None, "values": folder,
+    }  # fmt: skip
     return [_Row(*row) for row in connection.execute(queries["take_to_verify"], values)]
 
 
@@ -96,6 +111,8 @@ def _look(connection: psycopg.Connection, node: NodeRow, home: Path, our_aet: st
         target = node.target(our_aet, home)
         if way == "commitment" and isinstance(target, SendTarget):
             _by_commitment(connection, node, target, rows, found)
+        elif isinstance(target, FolderTarget) and way == "file":
+            _by_file(target, rows, found, again=node.reconcile != "auto")
         elif way == "query":
             _by_query(target, rows, found)
         else:
@@ -119,6 +136,23 @@ def _by_commitment(connection: psycopg.Connection, node: NodeRow, target: SendTa
             found.unknown.setdefault(f"not committed: {reason_text(answer.failed[uid])}", []).append(row.id)
         else:
             found.unknown.setdefault(answer.error or "no report came", []).append(row.id)
+
+
+def _by_file(target: FolderTarget, rows: Iterable[_Row], found: _Found, *, again: bool) -> None:
+    """Without `again` what is gone is only told: many folders are emptied by who reads them, and would get it twice."""
+    for row in rows:
+        values = {**(row.values or {}), "SOPInstanceUID": row.sop_instance_uid, "SOPClassUID": row.sop_class_uid}
+        try:
+            there = holds(target, values, bytes(row.sha256))
+        except FolderTrouble as error:
+            found.unknown.setdefault(str(error), []).append(row.id)
+            continue
+        if there:
+            found.there.append(row.id)
+        elif again:
+            found.missing.append(row.id)
+        else:
+            found.unknown.setdefault(_TAKEN, []).append(row.id)
 
 
 def _by_query(target: AnyTarget, rows: Iterable[_Row], found: _Found) -> None:

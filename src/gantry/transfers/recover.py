@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -54,6 +56,19 @@ def sweep(connection: psycopg.Connection, *, home: Path | None = None, stalled_s
     return Recovered(leases, jobs, len(nodes))
 
 
+def worker_returned(connection: psycopg.Connection, worker_id: int, running: Collection[int]) -> int:
+    """The database was away from a worker that lives. It is registered again if it was taken for dead meanwhile, keeps the
+    jobs it runs, and what the queue gave it without its hearing of it is put back; gives the number of those."""
+    queries = database.statements("gantry.transfers")
+    values = {"worker_id": worker_id, "running": sorted(running)}
+    with connection.transaction():
+        connection.execute(queries["worker_lives"], values)
+        connection.execute(queries["keep_jobs"], values)
+        unheard = connection.execute(queries["jobs_unheard_of"], values).fetchall()
+        _put_back(connection, unheard)
+    return len(unheard)
+
+
 def _release(connection: psycopg.Connection, home: Path | None) -> int:
     queries = database.statements("gantry.transfers")
     owners = [row[0] for row in connection.execute(queries["lease_owners"], {"prefix": owner.home_prefix(home)})]
@@ -64,9 +79,14 @@ def _release(connection: psycopg.Connection, home: Path | None) -> int:
 def _requeue(connection: psycopg.Connection, stalled_seconds: float) -> int:
     queries = database.statements("gantry.transfers")
     stalled = connection.execute(queries["stalled_jobs"], {"stalled_seconds": stalled_seconds}).fetchall()
-    for job_id, queueing_lock in stalled:
+    _put_back(connection, stalled)
+    return len(stalled)
+
+
+def _put_back(connection: psycopg.Connection, jobs: Iterable[tuple[Any, ...]]) -> None:
+    queries = database.statements("gantry.transfers")
+    for job_id, queueing_lock in jobs:
         arguments = {"id": job_id, "queueing_lock": queueing_lock}
         if not connection.execute(queries["requeue_job"], arguments).rowcount:
             # Its like waits already; two with one queueing lock cannot.
             connection.execute(queries["drop_job"], {"id": job_id})
-    return len(stalled)

@@ -15,6 +15,7 @@ from gantry import database, metrics
 from gantry.facts.kinds import Delivered, DeliveryFailed, Fact
 from gantry.facts.publish import publish
 from gantry.nodes.items import Outcome, SendResult
+from gantry.nodes.kinds import FOLDER
 from gantry.transfers.errors import LedgerLost
 from gantry.transfers.ledger import LEASE_SECONDS, GivenBack, Ledger, NodeRow, Patience
 
@@ -30,11 +31,12 @@ class ResultWriter:
     """Takes results from the sending threads and writes them every 100 ms or 200 rows.
 
     While the database is away, results are kept (there are never more than rows claimed) and written when it is
-    back. `close` waits for that, but not for ever.
+    back. `close` waits for that, but not for ever. `home` writes into folders.
     """
 
-    def __init__(self, node: NodeRow, owner: str, patience: Patience) -> None:
+    def __init__(self, node: NodeRow, owner: str, patience: Patience, home: str = "") -> None:
         self._node = node
+        self._home = home if node.kind == FOLDER else ""
         self._owner = owner
         self._patience = patience
         self._changed = threading.Condition()
@@ -86,7 +88,7 @@ class ResultWriter:
         while not self._finished():
             try:
                 with closing(database.connect(application="gantry-ledger", autocommit=True)) as connection:
-                    self._serve(Ledger(connection, self._owner))
+                    self._serve(Ledger(connection, self._owner, self._home))
             except psycopg.Error as error:
                 if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
                     _log.error("the ledger refuses results of node %s: %s", self._node.name, type(error).__name__)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
-from gantry.accounts.page import Page, PageQuery, RowId, Text, Uid
+from gantry.accounts.page import Cursor, Page, PageQuery, RowId, Text, Uid
 
 Status = Literal["waiting", "sent", "confirmed", "failed", "dead", "cancelled", "held", "away"]
 
@@ -55,6 +55,75 @@ class DeliveryPage(Page[DeliveryOut]):
     """A page of the ledger."""
 
 
+class GroupQuery(Schema):
+    """Which studies. Everything given must hold; empty is not given."""
+
+    study_instance_uid: Text = ""
+    node: Text = Field(default="", description="Name of the destination", examples=["archive"])
+    rule_name: Text = ""
+    status: Annotated[list[Status], Field(max_length=8)] = Field(default=[], description="Some has one of these; none: all")
+    limit: int = Field(default=50, ge=1, le=1000, description="Studies per page")
+    cursor: Cursor = ""
+
+
+class GroupOut(Schema):
+    """A study on its way to one destination: how many of its instances are how far."""
+
+    node: str = Field(examples=["archive"])
+    kind: str = Field(examples=["dimse"])
+    enabled: bool
+    breaker: str = Field(description="closed, open or half-open", examples=["closed"])
+    node_removed: bool
+    total: int
+    waiting: int
+    sent: int
+    confirmed: int
+    failed: int
+    dead: int
+    cancelled: int
+    held: int
+    away: int
+    attempts: int = Field(description="The most of any instance")
+    priority: int
+    ordered_at: datetime
+    confirmed_at: datetime | None = Field(description="The last confirmation")
+    next_attempt_at: datetime | None
+    rule_names: list[str] = Field(description="The rules that ordered it; an empty one: by hand")
+    hold_reason: str
+    error: str = Field(description="Of one that failed or was given up, or why the destination is paused")
+
+
+class StudyShownOut(Schema):
+    """A study in a list of deliveries, with as much of its patient as you may see."""
+
+    study_instance_uid: str
+    patient_level: str = Field(description="full; initials (and year of birth); none", examples=["full"])
+    patient_id: str
+    patient_name: str
+    patient_birth_date: date | None
+    patient_birth_year: int | None = None
+    patient_sex: str
+    study_date: date | None
+    accession_number: str
+    study_description: str
+    modalities: list[str]
+    series_count: int
+    instance_count: int
+    size_bytes: int
+    last_received_at: datetime
+
+
+class StudyGroupsOut(Schema):
+    """A study and its deliveries by destination."""
+
+    study: StudyShownOut
+    destinations: list[GroupOut]
+
+
+class GroupPage(Page[StudyGroupsOut]):
+    """A page of studies, the newest first."""
+
+
 class RetryIn(Schema):
     """Which deliveries to try again; everything given must hold."""
 
@@ -70,6 +139,12 @@ class RetryOut(Schema):
     """What came of it."""
 
     queued: int = Field(description="Deliveries that wait again, due now, with their attempts forgiven")
+
+
+class ReceiptQuery(Schema):
+    """Which receipt."""
+
+    removed: bool = Field(default=False, description="The proof that was kept of a removed study, though it has come again")
 
 
 class InstanceReceiptOut(Schema):
@@ -115,6 +190,7 @@ class ReceiptOut(Schema):
 
     study_instance_uid: str
     instances: int = Field(description="Current instances of the study")
+    removed_at: datetime | None = Field(default=None, description="It was removed then; this is the proof as it was kept")
     complete: bool = Field(description="Everything ordered was confirmed, byte-identical")
     destinations: list[DestinationReceiptOut]
 
@@ -161,6 +237,35 @@ class OutlookOut(Schema):
     parallel: int | None = Field(description="Associations at once that served best")
     max_associations: int
     finish_at: datetime | None = Field(description="When it is expected to be through; null: nothing waits, or nobody can tell")
+
+
+class SpanOut(Schema):
+    """Part of a weekday, and how fast may be sent then."""
+
+    day: int = Field(description="0 is Monday")
+    begin: int = Field(description="Minutes of the day")
+    end: int = Field(description="Minutes of the day, not included", examples=[1440])
+    limit: float | None = Field(description="Bytes per second; null: no limit, 0: nothing but urgent work")
+
+
+class FailureKindOut(Schema):
+    """What went wrong with some of the newest deliveries that failed."""
+
+    status: str = Field(description="failed (is tried again) or dead (a person decides)", examples=["failed"])
+    error: str
+    dimse_status: int | None
+    count: int
+    last_at: datetime
+
+
+class DestinationOut(OutlookOut):
+    """A destination, its week, and what went wrong lately."""
+
+    bandwidth: str = Field(description="The calendar as it was written")
+    failure_count: int = Field(description="Connections that failed since the last success")
+    time_zone: str = Field(examples=["Europe/Berlin"])
+    week: list[SpanOut] = Field(description="The seven days, without gap and overlap, in that time zone")
+    errors: list[FailureKindOut] = Field(description="The latest kinds first")
 
 
 class OutlookList(Schema):

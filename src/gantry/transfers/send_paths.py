@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from gantry.dataset import DICOMDIR_UID, DamagedHeader, NotDicom, read_part10, scan_identity
 from gantry.nodes.items import Outcome, SendItem, SendOutcome, SendResult, SendTarget
+from gantry.nodes.meter import Meter
 from gantry.nodes.pool import AssociationPool
-from gantry.nodes.send import send
+from gantry.nodes.send import Manner, send
 
 #: What is read of a file to find its data set, bytes.
 HEAD_BYTES = 64 * 1024
@@ -51,10 +52,14 @@ def send_paths(
     *,
     associations: int = 4,
     stop: threading.Event | None = None,
+    meter: Meter | None = None,
+    priority: int = 0,
 ) -> SendReport:
     """Send files, and all files in folders, data set bytes verbatim, each in its own transfer syntax.
 
     `on_file` is called once for each file, from several threads, one at a time. What is no DICOM file is skipped.
+    `meter`: the bandwidth of the node, which is shared with all that is sent to it; a `priority` of URGENT does not wait
+    for it. When its calendar closes, the rest is unsent, and `failure` says so.
     """
     report = SendReport()
     lock = threading.Lock()
@@ -64,7 +69,7 @@ def send_paths(
             report.counts[outcome.outcome] = report.counts.get(outcome.outcome, 0) + 1
             on_file(outcome)
 
-    items = _items(paths, note)
+    items = _items(paths, note, priority)
     result = send(
         target,
         lambda limit: list(islice(items, limit)),
@@ -72,11 +77,20 @@ def send_paths(
         associations=associations,
         stop=stop or threading.Event(),
         pool=AssociationPool(0),
+        manner=Manner(meter=meter),
     )
+    if meter is not None and result.untried and not result.failure and meter.rate() == 0:
+        result.failure = f"the bandwidth calendar of the node has closed{opening(meter)}"
     _note_unsent(result, note)
     report.bytes_confirmed = result.bytes_confirmed
     report.failure = result.failure
     return report
+
+
+def opening(meter: Meter) -> str:
+    """Until when a closed calendar stays so, for people."""
+    at = meter.opens_at()
+    return f" until {at.astimezone(meter.zone):%Y-%m-%d %H:%M %Z}" if at is not None else ""
 
 
 def _note_unsent(result: SendOutcome, note: Callable[[FileOutcome], None]) -> None:
@@ -102,10 +116,10 @@ def files_in(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
             yield from (os.path.join(folder, file) for file in sorted(files))
 
 
-def _items(paths: Iterable[str | os.PathLike[str]], note: Callable[[FileOutcome], None]) -> Iterator[SendItem]:
+def _items(paths: Iterable[str | os.PathLike[str]], note: Callable[[FileOutcome], None], priority: int) -> Iterator[SendItem]:
     for number, path in enumerate(files_in(paths)):
         try:
-            yield read_item(number, path)
+            yield replace(read_item(number, path), priority=priority)
         except (NotDicom, DamagedHeader) as error:
             note(FileOutcome(path, SKIPPED if isinstance(error, NotDicom) else Outcome.DAMAGED.value, str(error)))
         except OSError as error:

@@ -135,6 +135,19 @@ def test_sessions_of_others_are_for_administrators() -> None:
     assert theirs.get("/api/v1/session").status_code == 401
 
 
+def test_what_there_is_to_be_allowed_and_who_is_signed_in() -> None:
+    administrator = bearer("administrator")
+    actions = {one["name"]: one for one in administrator.get("/api/v1/actions").json()["items"]}
+    assert actions["studies.download"]["roles"] == ["administrator", "operator", "clinician"]
+    assert all(one["meaning"] for one in actions.values())
+    person("viewer")
+    browser = Client()
+    browser.post("/api/v1/session", {"username": "viewer", "password": PASSWORD}, content_type="application/json")
+    (row,) = administrator.get("/api/v1/users/sessions/all").json()["items"]
+    assert (row["username"], row["address"]) == ("viewer", "127.0.0.1")
+    assert bearer("operator").get("/api/v1/users/sessions/all").status_code == 403
+
+
 def test_a_new_password_ends_the_other_sessions() -> None:
     person("viewer")
     here, there = sign_in("viewer"), sign_in("viewer")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,9 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.test import Client
 from tests.gantry.accounts.people import PASSWORD, bearer, person
 
-from gantry.accounts import sealing
+from gantry import config, database, sealing
+from gantry.accounts import second_factor_secrets
+from gantry.accounts.second_factor_secrets import of_user
 
 pytestmark = pytest.mark.django_db
 PATH = "/api/v1/session/second-factor"
@@ -80,10 +85,45 @@ def test_an_administrator_takes_it_away(secret: tuple[str, list[str]]) -> None:
 
 
 def test_the_secret_is_sealed(secret: tuple[str, list[str]]) -> None:
-    kept = Authenticator.objects.get(type="totp").data["secret"]
+    row = Authenticator.objects.get(type="totp")
+    kept = row.data["secret"]
     assert secret[0] not in kept
-    assert sealing.unseal(kept) == secret[0]
-    assert sealing.unseal(kept[:-4] + "AAAA") == ""
+    with of_user(row.user_id):
+        assert second_factor_secrets.unseal(kept) == secret[0]
+        assert second_factor_secrets.unseal(kept[:-4] + "AAAA") == ""
+    with of_user(row.user_id + 1):
+        assert second_factor_secrets.unseal(kept) == "", "it belongs to one person"
+
+
+def sealed_as_before(text: str) -> str:
+    """As the earlier release did."""
+    nonce = os.urandom(12)
+    sealed = second_factor_secrets._box().encrypt(nonce, text.encode(), None)
+    return "v1:" + base64.b64encode(nonce + sealed).decode("ascii")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_those_of_an_earlier_release_open_and_are_taken_over_with_the_next_key(secret: tuple[str, list[str]]) -> None:
+    home = Path(config.current().home)
+    for row in Authenticator.objects.all():
+        member = "secret" if row.type == "totp" else "seed"
+        with of_user(row.user_id):
+            row.data[member] = sealed_as_before(second_factor_secrets.unseal(row.data[member]))
+        row.save(update_fields=["data"])
+    assert sign_in(code=secret[1][0])[1].status_code == 201
+    with database.connect(autocommit=True) as connection:
+        found = [row[2:] for row in sealing.overview(connection, home) if row[0] == "mfa_authenticator"]
+        assert found == [("key of Django (earlier release)", 2)]
+        assert sealing.reseal(connection, home, grace_seconds=0) == 2
+        assert {row[1] for row in sealing.overview(connection, home) if row[0] == "mfa_authenticator"} == {
+            "data.secret",
+            "data.seed",
+        }
+        assert sealing.reseal(connection, home, grace_seconds=0) == 2
+    assert sign_in(code=code(secret[0]))[1].status_code == 201
+    client, answer = sign_in(code=secret[1][1])
+    assert answer.status_code == 201
+    assert client.get(PATH).json() == {"enabled": True, "recovery_codes_left": 8}
 
 
 def test_a_token_cannot_set_it_up() -> None:

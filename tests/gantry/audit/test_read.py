@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -30,6 +32,15 @@ def ask(query: str) -> list[str]:
     answer = bearer("administrator").get(f"/api/v1/audit?limit=3&{query}")
     assert answer.status_code == 200, answer.content
     return [one["act"] for one in answer.json()["items"]]
+
+
+def whole(answer: Any) -> bytes:
+    """A streamed answer, taken as a server takes it."""
+
+    async def take() -> bytes:
+        return b"".join([piece async for piece in answer.streaming_content])
+
+    return asyncio.run(take())
 
 
 def test_by_person_study_patient_act_thing_and_time(connection: psycopg.Connection) -> None:
@@ -69,9 +80,55 @@ def test_exported_lines_and_tables(connection: psycopg.Connection) -> None:
     assert len(table) == len(entries)
     assert table[entries.index(mine[0])]["patient_id"] == "'=cmd()", "no formula for a spreadsheet"
     answer = bearer("administrator").get("/api/v1/audit/export?format=csv")
-    content = b"".join(answer.streaming_content)
+    content = whole(answer)
     assert content.startswith(b"id,at,act,")
     assert ask("act=audit.export&who=administrator")[0] == "audit.export"
+
+
+def test_the_acts_that_there_are(connection: psycopg.Connection) -> None:
+    acts = bearer("administrator").get("/api/v1/audit/acts").json()["items"]
+    assert acts == sorted(set(acts))
+    assert {"node.echo", "node.edit", "study.view"} <= set(acts)
+
+
+def check() -> Any:
+    answer = bearer("administrator").post("/api/v1/audit/verify")
+    lines = [json.loads(line) for line in whole(answer).splitlines()]
+    assert lines[0]["total"] >= 3
+    return lines[-1]["result"]
+
+
+def test_the_chains_are_checked_over_rest(connection: psycopg.Connection) -> None:
+    found = check()
+    assert (found["ok"], found["problems"]) == (True, [])
+    assert found["entries"] >= 3
+    answer = bearer("administrator").get("/api/v1/audit?act=audit.verify&limit=1").json()["items"]
+    assert answer[0]["after"]["head"] == found["head"]
+    forge(connection, "mallory")
+    try:
+        found = check()
+    finally:
+        forge(connection, ALICE.who)  # the chains are those of every test of this database
+    assert not found["ok"]
+    assert [one["kind"] for one in found["problems"]] == ["changed"]
+    assert check()["ok"]
+
+
+def forge(connection: psycopg.Connection, who: str) -> None:
+    connection.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_keep")
+    connection.execute(
+        "UPDATE audit_entry SET who = %s WHERE id = (SELECT max(id) FROM audit_entry WHERE act = 'node.edit')", [who]
+    )
+    connection.execute("ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER audit_entry_keep")
+
+
+def test_one_check_at_a_time_and_none_that_nobody_reads(connection: psycopg.Connection) -> None:
+    client = bearer("administrator")
+    first = client.post("/api/v1/audit/verify")
+    assert client.post("/api/v1/audit/verify").status_code == 409
+    first.close()
+    assert client.post("/api/v1/audit/verify").status_code == 200
+    assert bearer("operator").post("/api/v1/audit/verify").status_code == 403
 
 
 def test_on_the_command_line(gantry_process: Callable[..., GantryProcess]) -> None:

@@ -16,6 +16,7 @@ from tests.gantry.accounts.people import bearer
 from gantry import database
 from gantry.facts import Settled, feed, publish
 from gantry.facts.errors import CursorGone
+from gantry.facts.kinds import Delivered
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KINDS = ["Settled"]
@@ -121,3 +122,11 @@ def test_over_rest_by_pages(connection: psycopg.Connection) -> None:
 def test_a_token_for_nothing_else_sees_no_kinds(connection: psycopg.Connection) -> None:
     settle(connection, 1)
     assert bearer("viewer", actions=["changes.view"]).get("/api/v1/changes").json()["items"] == []
+
+
+def test_a_token_for_some_nodes_hears_nothing_of_the_others(connection: psycopg.Connection) -> None:
+    with connection.transaction():
+        publish(connection, Delivered(1, 7))
+    kinds = [one["kind"] for one in bearer("operator").get("/api/v1/changes").json()["items"]]
+    assert kinds == ["Delivered"]
+    assert bearer("operator", nodes=["pacs"]).get("/api/v1/changes").json()["items"] == []

@@ -75,7 +75,7 @@ def test_a_study_is_deleted_held_restored_and_removed(ask: Asking) -> None:
     assert [one["state"] for one in ask("GET", "/trash?state=")["items"]] == ["removed", "restored"]
 
 
-def test_volumes_rules_and_scrubber(ask: Asking, tmp_path: Path) -> None:
+def test_volumes_rules_and_scrubber(ask: Asking, tmp_path: Path, connection: psycopg.Connection) -> None:
     (home,) = ask("GET", "/storage/volumes")["items"]
     assert (home["name"], home["is_home"], home["state"]) == ("home", True, "writing")
     ask("POST", "/storage/volumes", {"name": "extra", "path": str(tmp_path / "none")}, status=422)
@@ -93,6 +93,13 @@ def test_volumes_rules_and_scrubber(ask: Asking, tmp_path: Path) -> None:
     assert [one["name"] for one in ask("GET", "/storage/retention")["items"]] == ["ct"]
     ask("DELETE", "/storage/retention/ct", status=204)
     ask("DELETE", "/storage/retention/ct", status=404)
+    young = ask("POST", "/storage/retention-preview", {"days": 0, "after": "received"})
+    assert (young["studies"], young["complete"]) == (0, True), "what came just now is kept"
+    connection.execute("UPDATE catalogue_study SET last_received_at = now() - interval '9 days', settled_at = now()")
+    due = ask("POST", "/storage/retention-preview", {"days": 8, "after": "received", "modality": "CT"})
+    assert (due["studies"], due["oldest"][0]["study_instance_uid"], due["bytes"] > 0) == (1, UID, True)
+    assert ask("POST", "/storage/retention-preview", {"days": 8, "after": "delivered"})["studies"] == 0
+    assert ask("GET", "/studies")["items"], "nothing was removed"
     assert ask("POST", "/storage/scrub", {}, status=202)["asked_at"]
     assert ask("GET", "/storage/scrub")["state"] == "idle"
     assert ask("GET", "/storage/findings")["items"] == []
@@ -102,6 +109,12 @@ def test_a_held_object(ask: Asking) -> None:
     identifier = QuarantinedObject.objects.get().pk
     shown = ask("GET", f"/quarantine/{identifier}")
     assert (shown["is_dicom"], shown["reason"]) == (True, "study_uid_missing")
+    read = ask("GET", f"/quarantine/{identifier}/header")
+    assert read["note"] == ""
+    values = {one["keyword"]: one["text"] for one in read["attributes"]}
+    assert values["SOPInstanceUID"] == shown["sop_instance_uid"]
+    operator = bearer("operator", nodes=[]).get(f"/api/v1/quarantine/{identifier}/header").json()["attributes"]
+    assert [one["hidden"] for one in operator] == [False] * len(operator)
     path = f"/quarantine/{identifier}/accept"
     assert "StudyInstanceUID" in ask("POST", path, {"reason": "x"}, status=409)["error"]["message"]
     ask("POST", path, {"reason": "x", "set": {"PatientID": "1"}}, status=422)

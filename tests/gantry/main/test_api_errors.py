@@ -149,7 +149,7 @@ def test_a_fault_of_ours_says_nothing_and_logs_no_values(
 
     name = "Doe" + "^Jane"
 
-    monkeypatch.setattr("gantry.catalogue.api.find_studies", broken)
+    monkeypatch.setattr("gantry.catalogue.api.search_studies", broken)
     answer = bearer().get("/api/v1/studies")
     assert (answer.status_code, shape(answer.content)["code"]) == (500, "internal")
     assert b"Doe" not in answer.content

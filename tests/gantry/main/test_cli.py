@@ -122,12 +122,15 @@ def test_everything_works_without_up_running(alone: GantryProcess, make_ct: Call
     assert alone.json("rule", "list") == []
 
 
-def test_removing_needs_a_yes(alone: GantryProcess) -> None:
-    alone.cli("node", "add", "PACS", "PACS@127.0.0.1:1")
-    assert alone.cli("node", "remove", "PACS", check=False).returncode == 2
-    assert len(alone.json("node", "list")) == 1
-    alone.cli("node", "remove", "PACS", "--yes")
-    assert alone.json("node", "list") == []
+def test_removing_needs_a_yes(shared_gantry: GantryProcess) -> None:
+    def names() -> list[str]:
+        return [node["name"] for node in shared_gantry.json("node", "list")]
+
+    shared_gantry.cli("node", "add", "GOES", "PACS@127.0.0.1:1")
+    assert shared_gantry.cli("node", "remove", "GOES", check=False).returncode == 2
+    assert "GOES" in names()
+    shared_gantry.cli("node", "remove", "GOES", "--yes")
+    assert "GOES" not in names()
 
 
 def test_mistakes_are_2_and_failures_1(shared_gantry: GantryProcess) -> None:
@@ -176,6 +179,19 @@ def test_the_way_of_a_study(shared_gantry: GantryProcess, make_ct: Callable[...,
         assert "Traceback" not in gantry.cli(*command).stdout
 
 
+def test_send_keeps_the_calendar_of_the_node(shared_gantry: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:
+    gantry, folder = shared_gantry, make_ct(2)[0].parent
+    gantry.cli("node", "add", "METERED", f"GANTRY@127.0.0.1:{gantry.dicom_port}", "--set", "bandwidth=00:00-24:00 off")
+    refused = gantry.cli("send", str(folder), "--to", "METERED", check=False)
+    assert refused.returncode == 1
+    assert "is closed" in refused.stderr
+    assert "--urgent" in refused.stderr, "and what to do"
+    assert [item["outcome"] for item in gantry.json("send", str(folder), "--to", "METERED", "--urgent")] == ["confirmed"] * 2
+    acts = gantry.json("audit", "list", "--act", "node.send")
+    mine = [act["after"] for act in acts if act["key"] == "METERED"]
+    assert mine == [{"count": 1, "urgent": True}], "what was refused sent nothing"
+
+
 def test_doctor_finds_what_is_wrong(shared_gantry: GantryProcess, free_port: Callable[[], int]) -> None:
     gantry = shared_gantry
     report = gantry.json("doctor")
@@ -206,6 +222,7 @@ def test_doctor_finds_what_is_wrong(shared_gantry: GantryProcess, free_port: Cal
 
 
 def test_verify_names_and_mends(alone: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:
+    alone.prepare()
     alone.cli("import", str(make_ct(3)[0].parent))
     first, second, third = sorted((alone.home / "objects").rglob("*.dcm"))
     data = bytearray(first.read_bytes())
@@ -239,8 +256,7 @@ def test_send_needs_no_home_for_an_address(
 
 
 def test_doctor_before_the_start_names_a_taken_port(alone: GantryProcess) -> None:
-    alone.cli("node", "add", "PACS", "PACS@127.0.0.1:1")
-    alone.cli("node", "remove", "PACS", "--yes")
+    alone.prepare()
     with socket.create_server(("127.0.0.1", alone.dicom_port)):
         done = alone.cli("doctor", "--json", check=False)
     problems = [finding for finding in json.loads(done.stdout)["findings"] if finding["level"] == "problem"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.gantry_process import GantryProcess
 from tests.support.part10_files import dataset_of
 
 from gantry import database
@@ -44,3 +47,29 @@ def test_generated_files_are_valid_for_another_implementation(make_ct: Callable[
 
 def test_real_files_are_at_hand(part10_files: list[Path]) -> None:
     assert len(part10_files) > 30
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_test_all_rows_are_gone_but_what_django_has_made() -> None:
+    from django.contrib.contenttypes.models import ContentType
+    from tests.gantry.accounts.people import person
+    from tests.support.flush import empty_tables
+
+    from gantry.accounts.models import User
+
+    person("viewer")
+    kinds = ContentType.objects.count()
+    empty_tables()
+    assert (User.objects.count(), ContentType.objects.count()) == (0, kinds)
+    assert kinds > 20
+
+
+def test_commands_are_processes_of_their_own(tmp_path: Path) -> None:
+    gantry = GantryProcess(tmp_path / "none", 1, 2, {"aet": "FIRST"})
+    assert json.loads(gantry.cli("config", "show", "--json").stdout)["aet"] == "FIRST"
+    assert json.loads(GantryProcess(tmp_path / "none", 1, 2).cli("config", "show", "--json").stdout)["aet"] == "GANTRY"
+    wrong = gantry.cli("frobnicate", check=False)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "frobnicate" in wrong.stderr
+    with pytest.raises(subprocess.TimeoutExpired):
+        gantry.cli("version", timeout=0.001)

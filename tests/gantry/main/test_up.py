@@ -42,7 +42,7 @@ def pids(gantry: GantryProcess) -> dict[str, int]:
 
 @pytest.mark.timeout(180)
 def test_each_part_is_started_again_when_killed(gantry_process: Maker) -> None:
-    gantry = gantry_process(receivers=1, settle_quiet_seconds=0.5)
+    gantry = gantry_process(fresh=True, receivers=1, settle_quiet_seconds=0.5)
     gantry.start()
     assert set(pids(gantry)) == {"receiver-r0", "indexer", "worker", "web", "postgres"}
     for name in ("receiver-r0", "indexer", "worker", "web", "postgres"):

@@ -17,6 +17,7 @@ from tests.gantry.nodes.pacs import STUDY, Pacs
 
 from dimse.uids import CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN
 from gantry.nodes import registry
+from gantry.nodes.advice import advice
 from gantry.nodes.commit import commit
 from gantry.nodes.echo import echo
 from gantry.nodes.errors import QueryFailed
@@ -28,7 +29,7 @@ from gantry.nodes.lanes import in_lanes, parallel_of, remember
 from gantry.nodes.models import Node
 from gantry.nodes.parallel import Parallel
 from gantry.nodes.probe import probe
-from gantry.nodes.profile import NodeProfile, advice
+from gantry.nodes.profile import NodeProfile
 
 
 def get(target: SendTarget, folder: Path, parallel: Parallel) -> FetchResult:

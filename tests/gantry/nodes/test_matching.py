@@ -81,9 +81,9 @@ def test_wildcards_are_those_of_a_slow_and_simple_matcher(asked: str, value: str
 
 
 def test_a_hostile_answer_costs_no_time() -> None:
-    began = time.monotonic()
+    began = time.thread_time()  # of this thread alone, whoever else is busy
     misfits({"PatientID": "a*" * 20 + "b"}, {"PatientID": "a" * 20_000}, partial=False)
-    assert time.monotonic() - began < 8
+    assert time.thread_time() - began < 1
 
 
 @pytest.mark.parametrize(

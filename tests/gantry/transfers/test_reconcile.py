@@ -24,6 +24,7 @@ from dimse.operations import Final, FindRequest, Match
 from gantry.nodes import registry
 from gantry.nodes.items import Security
 from gantry.nodes.models import Node
+from gantry.transfers.ledger import Ledger
 from gantry.transfers.models import Delivery
 from gantry.transfers.receipt import receipt
 from gantry.transfers.reconcile import MOST_RESENDS, Reconciled, nodes_to_reconcile, reconcile
@@ -74,6 +75,55 @@ def test_orthanc_loses_one_and_gets_it_again(tmp_path: Path, connection: psycopg
         run(node, home)
         assert look(node, home).verified == 1
         assert receipt(connection, study.uid).destinations[0].verified == 6
+
+
+def test_a_folder_is_looked_into(tmp_path: Path, connection: psycopg.Connection) -> None:
+    """Found by the digest of its data set; what is gone, changed, or another file is written again, beside what is there."""
+    root = tmp_path / "archive"
+    root.mkdir()
+    node = registry.add("folder", f"folder:{root}", settings={"path_template": "{Modality}/{InstanceNumber}.dcm"})
+    (root / "CT").mkdir()
+    (root / "CT" / "4.dcm").write_bytes(b"somebody else's")
+    study = seed_study(tmp_path / "home", 4)
+    order_all(study, node)
+    run(node, tmp_path / "home")
+    assert statuses(node) == {"confirmed": 4}, Delivery.objects.all()[0].error
+    assert look(node, tmp_path / "home").verified == 4, "also the one whose name was taken"
+    assert set(Delivery.objects.values_list("verified_by", flat=True)) == {"file"}
+
+    (root / "CT" / "1.dcm").unlink()
+    whole = (root / "CT" / "2.dcm").read_bytes()
+    (root / "CT" / "2.dcm").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    Delivery.objects.update(verified_at=None, verify_at=node.created_at)
+    found = look(node, tmp_path / "home")
+    assert (found.verified, found.resent, found.unanswered) == (2, 0, 2), "auto: somebody may have taken them out"
+    assert {row.verify_error for row in Delivery.objects.filter(verified_at=None)} == {
+        "the file is gone or changed; reconcile=find would have it written again"
+    }
+    registry.change("folder", {"reconcile": "find"})
+    Delivery.objects.update(verified_at=None, verify_at=node.created_at)
+    found = look(node, tmp_path / "home")
+    assert (found.verified, found.resent, found.unanswered) == (2, 2, 0)
+    run(node, tmp_path / "home")
+    assert look(node, tmp_path / "home").verified == 2
+    assert (root / "CT" / "1.dcm").is_file()
+    assert len(list((root / "CT").glob("2*.dcm"))) == 2, "the changed file stays, the right one lies beside it"
+    assert receipt(connection, study.uid).destinations[0].verified == 4
+
+    # Its volume is not mounted, or somebody else's home wrote it: nothing is known, and nothing is sent.
+    root.rename(tmp_path / "unmounted")
+    for empty in (False, True):
+        if empty:
+            root.mkdir()
+        Delivery.objects.update(verified_at=None, verify_at=node.created_at)
+        found = look(node, tmp_path / "home")
+        assert (found.verified, found.resent, found.unanswered) == (0, 0, 4)
+        reason = Delivery.objects.all()[0].verify_error
+        assert ("mounted" in reason) if empty else ("is not there" in reason)
+    Delivery.objects.update(verify_at=node.created_at, home="another")
+    assert look(node, tmp_path / "home") == Reconciled()
+    node = registry.change("folder", {"reconcile": "off"})
+    assert Ledger(connection, "").node(node.pk).verified_by == ""
 
 
 class Keeping(Pacs):

@@ -5,11 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import psycopg
+import pytest
 from tests.gantry.nodes.destination import Destination
+from tests.gantry.transfers.seed import add_node
 
 from dimse.acceptance import StoreAnswer, StoreRequest
 from gantry.dataset import read_part10
+from gantry.nodes.calendar import parse_calendar
+from gantry.nodes.meter import URGENT, Meter
 from gantry.transfers.send_paths import FileOutcome, send_paths
 
 
@@ -66,3 +72,36 @@ def test_nobody_listens(make_ct: Callable[..., list[Path]]) -> None:
     assert report.counts == {"unsent": 3}
     assert "nothing listens" in report.failure
     assert not report.ok
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_bandwidth_of_the_node_is_shared(make_ct: Callable[..., list[Path]], connection: psycopg.Connection) -> None:
+    """What goes by hand is paid for in the bucket that deliveries take from."""
+    files = make_ct(12)
+    size = sum(path.stat().st_size for path in files)
+    with Destination() as destination:
+        node = add_node("archive", destination.port)
+        meter = Meter(node.pk, parse_calendar(f"{max(1.1, size / 1000):.3f} kB/s"), ZoneInfo("UTC"))
+        assert send_paths(files, destination.target(), lambda _: None, meter=meter).ok
+        paid = connection.execute("SELECT tokens, filled_at IS NOT NULL FROM nodes_link").fetchall()
+        assert len(paid) == 1
+        assert send_paths(files, destination.target(), lambda _: None, meter=meter, priority=URGENT).ok
+        row = connection.execute("SELECT tokens FROM nodes_link").fetchone()
+        assert row is not None
+        assert row[0] < -size / 4, "urgent work borrows from the others"
+        meter.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_closed_calendar_leaves_the_rest_unsent(make_ct: Callable[..., list[Path]], connection: psycopg.Connection) -> None:
+    found: list[FileOutcome] = []
+    with Destination() as destination:
+        node = add_node("archive", destination.port)
+        meter = Meter(node.pk, parse_calendar("00:00-24:00 off"), ZoneInfo("UTC"))
+        report = send_paths(make_ct(3), destination.target(), found.append, meter=meter)
+        assert report.counts == {"unsent": 3}
+        assert "calendar of the node has closed" in report.failure
+        assert not report.ok
+        assert destination.attempts == []
+        assert send_paths(make_ct(3), destination.target(), found.append, meter=meter, priority=URGENT).ok
+        meter.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from tests.support.part10_files import write_series
 
 
 @pytest.fixture(scope="package")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, furnish: Callable[[Path], None]) -> Iterator[World]:
     """One Gantry that lets everybody in, with a plain and a TLS port, and STUDY in it."""
     folder = tmp_path_factory.mktemp("matrix")
     program("openssl")
@@ -31,7 +31,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "dicom_tls_clients": "required",
     }  # fmt: skip
     settings = {key: value for key, value in settings.items() if key in Config.model_fields}
-    gantry = GantryProcess(folder / "home", unused_port(), unused_port(), settings)
+    gantry = GantryProcess(folder / "home", unused_port(), unused_port(), settings, furnish=furnish)
     held = write_series(folder / "held", STUDY_SIZE, study=STUDY, series=f"{STUDY}.1", patient_id=STUDY_PATIENT)
     own = World(gantry, tls_port, certificates, folder, held)
     try:

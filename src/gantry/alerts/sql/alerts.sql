@@ -54,7 +54,11 @@ SELECT kind, count(*) FROM intake_scrubfinding
 WHERE ended_at IS NULL AND kind IN ('missing', 'damaged') AND action = '' GROUP BY kind ORDER BY kind
 
 -- name: bad_rules
-SELECT rule_name, message FROM routing_ruleproblem WHERE last_at > %(since)s ORDER BY rule_name LIMIT 50
+-- What the fact RuleFailed announces, of the rules that decide now: those of a version that was replaced are over.
+SELECT problem.rule_name, problem.message
+FROM routing_ruleproblem AS problem
+JOIN routing_ruleset AS active ON active.version = problem.version AND active.state = 'active'
+WHERE problem.last_at > %(since)s ORDER BY problem.rule_name LIMIT 50
 
 -- name: dead_notices
 SELECT webhook.name, count(*) FROM alerts_notice AS notice JOIN alerts_webhook AS webhook ON webhook.id = notice.webhook_id

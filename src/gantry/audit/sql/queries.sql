@@ -38,3 +38,17 @@ FROM audit_entry AS entry LEFT JOIN audit_link AS link ON link.entry_id = entry.
 WHERE (%(since)s::timestamptz IS NULL OR entry.at >= %(since)s::timestamptz)
     AND (%(until)s::timestamptz IS NULL OR entry.at < %(until)s::timestamptz)
 ORDER BY entry.id
+
+-- name: acts
+-- Every act there is an entry of: from each to the next one in the index, not over all entries.
+WITH RECURSIVE known(act) AS (
+    (SELECT act FROM audit_entry ORDER BY act USING ~<~ LIMIT 1)
+    UNION ALL
+    SELECT (SELECT entry.act FROM audit_entry AS entry WHERE entry.act ~>~ known.act ORDER BY entry.act USING ~<~ LIMIT 1)
+    FROM known WHERE known.act IS NOT NULL
+)
+SELECT act FROM known WHERE act IS NOT NULL
+
+-- name: alone
+-- One check of the chains at a time: each reads everything.
+SELECT pg_try_advisory_lock(7089618934211240)

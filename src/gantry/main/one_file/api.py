@@ -60,8 +60,8 @@ class SetupResult(Schema):
     notes: list[str]
 
 
-def _only_administrators(request: HttpRequest) -> None:
-    """Whoever applies a document can make administrators: no group and no narrowed token may."""
+def only_administrators(request: HttpRequest) -> None:
+    """Whoever applies a document can make administrators: no group and no narrowed token may. Raises NotAllowed."""
     actor = actor_of(request)
     if actor.role != "administrator" or actor.nodes is not None:
         raise NotAllowed("Not allowed: the set-up as a whole is for administrators.", details={"action": "setup.edit"})
@@ -75,7 +75,7 @@ def _only_administrators(request: HttpRequest) -> None:
 )  # fmt: skip
 def export_setup(request: HttpRequest, query: Query[ExportQuery]) -> HttpResponse:
     """Nodes, rules, callers, people, retention, volumes, webhooks, settings; without secrets. `POST` takes it again."""
-    _only_administrators(request)
+    only_administrators(request)
     found = export.collect(Path(config.current().home))
     record(of_request(), "file.export", by_actor(actor_of(request), address_of(request)))
     if query.format == "yaml":
@@ -92,7 +92,7 @@ def export_setup(request: HttpRequest, query: Query[ExportQuery]) -> HttpRespons
 )  # fmt: skip
 def apply_setup(request: HttpRequest, query: Query[ApplyQuery]) -> dict[str, Any]:
     """Bring the instance to what the document says: all of it or nothing. 422 names every line that is wrong."""
-    _only_administrators(request)
+    only_administrators(request)
     if request.content_type not in _TYPES:
         raise HttpError(415, "")
     by = by_actor(actor_of(request), address_of(request))

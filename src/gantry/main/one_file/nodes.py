@@ -10,7 +10,6 @@ from typing import Any
 import psycopg
 
 from gantry import sealing
-from gantry.main.home import write_private
 from gantry.main.one_file import given
 from gantry.main.one_file.plan import Run, Section, WrongField
 from gantry.main.one_file.schema import Kept, Node
@@ -19,16 +18,13 @@ from gantry.nodes.errors import BadAddress, BadNode
 from gantry.nodes.items import Security
 from gantry.nodes.kinds import WEB, kind_of, read_address, words_of
 from gantry.nodes.models import Node as Row
-from gantry.nodes.passcodes import passcode_of
+from gantry.nodes.passcodes import as_kept, passcode_of, stored_form
 from gantry.nodes.settings import CHECKS, checked
 from gantry.transfers.find import count_open
 
 #: Field of the file -> field of Security.
 _SECURITY = ("tls", "authorities", "fingerprint", "certificate", "key", "user")
-_PASSCODES = "node-*.passcode"
 _FILES = ("authorities", "certificate", "key")
-#: Nodes keep where a passcode is; before, only the passcode itself, in a file of its own.
-_REFERENCES = any(one.name == "passcode" for one in Row._meta.get_fields())
 
 
 class Nodes(Section[Node]):
@@ -69,8 +65,7 @@ class Nodes(Section[Node]):
 
     def add(self, item: Node, run: Run) -> None:
         """Register it."""
-        keep_files(run)
-        passcode = _given(item.passcode, run)
+        passcode = _given(item.passcode)
         if isinstance(item.passcode, Kept):
             run.notes.append(f"nodes {item.name}: no passcode is stored here: set it, or write where it is")
         security = Security(**{name: getattr(item, name) for name in _SECURITY}, passcode=passcode)
@@ -87,9 +82,8 @@ class Nodes(Section[Node]):
             raise WrongField(
                 "address", f"node {item.name!r} is of another kind ({before.address}): give the new one another name"
             )
-        keep_files(run)
         settings = {name: getattr(item, name) for name in CHECKS if name in fields}
-        passcode = _given(item.passcode, run) if "passcode" in fields else None
+        passcode = _given(item.passcode) if "passcode" in fields else None
         security = None
         if fields.keys() & set(_SECURITY):
             row = registry.get(before.name)
@@ -100,7 +94,6 @@ class Nodes(Section[Node]):
 
     def remove(self, item: Node, run: Run) -> None:
         """Refused while deliveries to it are open."""
-        keep_files(run)
         registry.remove(item.name, open_deliveries=lambda node_id: count_open(run.connection, node_id), by=run.by)
 
 
@@ -117,14 +110,13 @@ def _as_item(row: Row, home: Path) -> Node:
 
 
 def _stored(row: Row, home: Path) -> str:
-    """The stored form of its passcode; some text for one that lies in a file of its own."""
-    return str(getattr(row, "passcode", "") or "") or ("sealed" if passcode_of(home, row.pk) else "")
+    """How its passcode is kept; never the passcode."""
+    return stored_form(home, row.pk, row.passcode)
 
 
 def _kept(row: Row, home: Path) -> str:
     """What to hand on so that the passcode stays as it is."""
-    form = _stored(row, home)
-    return form if sealing.is_reference(form) else registry.security_of(row).passcode
+    return as_kept(home, row.pk, row.passcode)
 
 
 def _passcode_differs(row: Row, wanted: Kept | str | None, run: Run) -> bool:
@@ -133,39 +125,13 @@ def _passcode_differs(row: Row, wanted: Kept | str | None, run: Run) -> bool:
     form = _stored(row, run.home)
     if not wanted or not form:
         return bool(wanted) != bool(form)
-    if _REFERENCES and sealing.is_reference(wanted):
+    if sealing.is_reference(wanted):
         return form != wanted
-    return _plain(wanted, run) != (passcode_of(run.home, row.pk) or registry.security_of(row).passcode)
-
-
-def _given(wanted: Kept | str | None, run: Run) -> str:
-    if wanted is None or isinstance(wanted, Kept):
-        return ""
-    return wanted if _REFERENCES else _plain(wanted, run)
-
-
-def _plain(wanted: str, run: Run) -> str:
-    if not sealing.is_reference(wanted):
-        return wanted
     try:
-        return sealing.reveal(run.home, wanted, "")
-    except sealing.SecretUnavailable as error:
-        raise WrongField("passcode", str(error)) from error
+        return wanted != passcode_of(run.home, row.pk, row.passcode)
+    except BadNode:
+        return True
 
 
-def keep_files(run: Run) -> None:
-    """Passcodes that lie in files are put back as they were when the transaction is rolled back."""
-    if "passcodes" in run.kept:
-        return
-    run.kept.add("passcodes")
-    folder = run.home / "secrets"
-    before = {path: path.read_text(encoding="utf-8") for path in folder.glob(_PASSCODES)}
-
-    def undo() -> None:
-        for path in set(folder.glob(_PASSCODES)) - set(before):
-            path.unlink(missing_ok=True)
-        for path, content in before.items():
-            if not path.exists() or path.read_text(encoding="utf-8") != content:
-                write_private(path, content)
-
-    run.undo.append(undo)
+def _given(wanted: Kept | str | None) -> str:
+    return "" if wanted is None or isinstance(wanted, Kept) else wanted

@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from django.db import connection as django_connection
 
-from gantry import config, sealing
+from gantry import config
 from gantry.alerts import webhooks
 from gantry.alerts.errors import BadWebhook
 from gantry.alerts.guard import parse
 from gantry.alerts.models import PURPOSE
-from gantry.alerts.models import Webhook as Row
-from gantry.audit import record
 from gantry.facts.visible import known_kinds
 from gantry.main.one_file import given
 from gantry.main.one_file.plan import Run, Section, WrongField
@@ -67,15 +64,13 @@ class Webhooks(Section[Webhook]):
 
     def change(self, before: Webhook, item: Webhook, fields: Mapping[str, tuple[Any, Any]], run: Run) -> None:
         """Change what differs."""
-        if fields.keys() - {"secret"}:
-            webhooks.change(
-                before.name, run.by,
-                url=item.url if "url" in fields else None,
-                kinds=item.kinds if "kinds" in fields else None,
-                enabled=item.enabled if "enabled" in fields else None,
-            )  # fmt: skip
-        if "secret" in fields and isinstance(item.secret, str):
-            _keep_secret(before.name, item.secret, run)
+        webhooks.change(
+            before.name, run.by,
+            url=item.url if "url" in fields else None,
+            kinds=item.kinds if "kinds" in fields else None,
+            enabled=item.enabled if "enabled" in fields else None,
+            secret=item.secret if "secret" in fields and isinstance(item.secret, str) else None,
+        )  # fmt: skip
 
     def remove(self, item: Webhook, run: Run) -> None:
         """With its log."""
@@ -85,11 +80,3 @@ class Webhooks(Section[Webhook]):
 def _kinds(kinds: list[str]) -> list[str]:
     chosen = sorted(set(kinds))
     return [] if set(chosen) == known_kinds() else chosen
-
-
-def _keep_secret(name: str, secret: str, run: Run) -> None:
-    row = Row.objects.select_for_update().get(name=name)
-    row.secret = sealing.stored_form(run.home, secret, PURPOSE.format(key=row.pk))
-    row.save(update_fields=["secret"])
-    with django_connection.cursor() as cursor:
-        record(cursor, "webhook.secret", run.by, kind="webhook", key=name)

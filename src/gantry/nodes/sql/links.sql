@@ -21,6 +21,15 @@ SET tokens = bucket.tokens - CASE WHEN bucket.tokens > 0 OR %(urgent)s THEN %(si
 FROM bucket WHERE link.node_id = bucket.node_id
 RETURNING bucket.tokens > 0 OR %(urgent)s, link.tokens
 
+-- name: probe_anew
+-- Only one that has a profile: somebody has probed it.
+INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, args)
+SELECT 'nodes', 'gantry.nodes.work.probe_again', 'probe-' || id, jsonb_build_object('node_id', id)
+FROM nodes_node
+WHERE id = %(node_id)s AND removed_at IS NULL AND profile IS NOT NULL
+  AND COALESCE(profiled_at, '-infinity') < now() - make_interval(secs => %(least_seconds)s)
+ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
+
 -- name: note_rate
 -- What was seen of the speed, smoothed: half of it is new.
 INSERT INTO nodes_link (node_id, tokens, filled_at, rate, rate_at, parallel)

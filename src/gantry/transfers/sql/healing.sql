@@ -124,13 +124,18 @@ WHERE v.id = d.version_id AND i.id = v.instance_id AND se.id = i.series_id AND s
   AND d.id IN (
     SELECT w.id FROM transfers_delivery w
     WHERE w.node_id = %(node_id)s AND w.status = 'confirmed' AND w.edits IS NULL
+      AND (%(home)s::text IS NULL OR split_part(w.home, ' ', 1) IN ('', %(home)s))
       AND CASE WHEN %(study_uid)s::text IS NULL THEN w.verify_at <= now()
                ELSE w.verified_at IS NULL AND (w.verify_at IS NULL OR w.verify_at <= now() + interval '5 minutes')
                     AND w.study_id = (SELECT id FROM catalogue_study WHERE study_instance_uid = %(study_uid)s) END
     ORDER BY w.verify_at, w.id LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
   )
-RETURNING d.id, st.study_instance_uid, se.series_instance_uid, i.sop_class_uid, i.sop_instance_uid
+RETURNING d.id, st.study_instance_uid, se.series_instance_uid, i.sop_class_uid, i.sop_instance_uid,
+       COALESCE(d.sha256, v.sha256),
+       CASE WHEN %(values)s THEN v.header || jsonb_build_object(
+           'StudyInstanceUID', st.study_instance_uid, 'SeriesInstanceUID', se.series_instance_uid,
+           'PatientID', COALESCE(v.header -> 'PatientID', to_jsonb(''::text)), 'CallingAET', v.calling_aet) END
 
 -- name: verified
 UPDATE transfers_delivery
@@ -168,5 +173,5 @@ CROSS JOIN LATERAL (
     FROM transfers_delivery d JOIN catalogue_version v ON v.id = d.version_id
     WHERE d.node_id = n.id AND d.status IN ('waiting', 'failed', 'sent', 'held', 'away', 'dead')
 ) q
-WHERE n.removed_at IS NULL
+WHERE n.removed_at IS NULL AND (%(names)s::text[] IS NULL OR n.name = ANY(%(names)s::text[]))
 ORDER BY n.name

@@ -6,21 +6,24 @@
 SELECT pg_try_advisory_lock(hashtextextended('gantry-deliver-' || %(node_id)s::bigint || '-' || %(home)s::text, 0))
 
 -- name: order
+-- Several orders at once. Where two mean the same version and node the first one counts.
 INSERT INTO transfers_delivery
     (version_id, node_id, study_id, rule_name, status, attempts, next_attempt_at, error, lease_owner, created_at, updated_at,
      priority, hold_reason, decision_id, failover, edits)
-SELECT v.id, n.id, s.study_id, %(rule_name)s, %(status)s, 0, now(), '', '', now(), now(),
-       %(priority)s, %(hold_reason)s, %(decision_id)s::bigint, %(failover)s::bigint[], %(edits)s::jsonb
-FROM unnest(%(version_ids)s::bigint[]) AS wanted (id)
+SELECT v.id, n.id, s.study_id, o.rule_name, o.status, 0, now(), '', '', now(), now(),
+       o.priority, o.hold_reason, o.decision_id, o.failover::bigint[], o.edits
+FROM unnest(%(rule_names)s::text[], %(statuses)s::text[], %(priorities)s::int[], %(hold_reasons)s::text[],
+            %(decision_ids)s::bigint[], %(failovers)s::text[], %(edits)s::jsonb[])
+     WITH ORDINALITY AS o (rule_name, status, priority, hold_reason, decision_id, failover, edits, turn)
+JOIN unnest(%(version_turns)s::int[], %(version_ids)s::bigint[]) AS wanted (turn, id) ON wanted.turn = o.turn
+JOIN unnest(%(node_turns)s::int[], %(node_ids)s::bigint[]) AS goal (turn, id) ON goal.turn = o.turn
+JOIN nodes_node n ON n.id = goal.id AND n.removed_at IS NULL
 JOIN catalogue_version v ON v.id = wanted.id
 JOIN catalogue_instance i ON i.id = v.instance_id
 JOIN catalogue_series s ON s.id = i.series_id
-CROSS JOIN (
-    SELECT id FROM nodes_node WHERE id = ANY(%(node_ids)s::bigint[]) AND removed_at IS NULL
-) n
-ORDER BY v.id, n.id
+ORDER BY o.turn, v.id, n.id
 ON CONFLICT (version_id, node_id) WHERE origin = '' DO NOTHING
-RETURNING node_id
+RETURNING node_id, decision_id, status
 
 -- name: order_move
 -- Due since 1970: what somebody waits for goes before what rules have ordered, without another index.
@@ -76,7 +79,7 @@ SELECT n.id, name, kind, aet, host, port, calling_aet, max_associations, max_att
        enabled AND removed_at IS NULL AS enabled, failure_count,
        CASE WHEN retry_at > now() THEN retry_at END AS paused_until,
        tls, tls_authorities, tls_fingerprint, tls_certificate, tls_key, user_name, profile,
-       url, path_template, transcode, bandwidth, reconcile, http_auth, breaker, l.parallel
+       url, path_template, transcode, bandwidth, reconcile, http_auth, breaker, l.parallel, n.passcode
 FROM nodes_node n LEFT JOIN nodes_link l ON l.node_id = n.id
 WHERE n.id = %(node_id)s
 
@@ -167,7 +170,7 @@ WHERE id = ANY(%(ids)s::bigint[]) AND status = 'sent' AND lease_owner = %(owner)
 UPDATE transfers_delivery d
 SET status = 'confirmed', dimse_status = r.dimse_status, error = r.error, sha256 = r.sha256,
     sent_at = r.started_at, confirmed_at = r.ended_at, updated_at = now(), lease_owner = '', lease_until = NULL,
-    changed = r.changed, sent_syntax = r.sent_syntax,
+    changed = r.changed, sent_syntax = r.sent_syntax, home = COALESCE(%(written_by)s, d.home),
     verify_at = now() + make_interval(secs => %(verify_seconds)s::float8 * 4 ^ d.resends)
 FROM unnest(%(ids)s::bigint[], %(dimse_statuses)s::int[], %(errors)s::text[], %(digests)s::bytea[],
             %(started)s::timestamptz[], %(ended)s::timestamptz[], %(changed)s::text[], %(syntaxes)s::text[])
@@ -272,6 +275,20 @@ WHERE job.status = 'doing'
 ORDER BY job.id
 FOR UPDATE OF job SKIP LOCKED
 
+-- name: worker_lives
+INSERT INTO procrastinate_workers (id, last_heartbeat) OVERRIDING SYSTEM VALUE VALUES (%(worker_id)s, now())
+ON CONFLICT (id) DO UPDATE SET last_heartbeat = now()
+
+-- name: keep_jobs
+UPDATE procrastinate_jobs SET worker_id = %(worker_id)s
+WHERE status = 'doing' AND worker_id IS NULL AND id = ANY(%(running)s::bigint[])
+
+-- name: jobs_unheard_of
+SELECT id, queueing_lock FROM procrastinate_jobs
+WHERE status = 'doing' AND worker_id = %(worker_id)s AND id <> ALL(%(running)s::bigint[])
+ORDER BY id
+FOR UPDATE
+
 -- name: requeue_job
 UPDATE procrastinate_jobs
 SET status = 'todo', attempts = attempts + 1, scheduled_at = NULL, worker_id = NULL, abort_requested = false
@@ -292,6 +309,8 @@ WHERE n.id = d.node_id AND s.id = d.study_id AND n.removed_at IS NULL
   AND (%(study_uid)s::text IS NULL OR s.study_instance_uid = %(study_uid)s)
   AND (%(node)s::text IS NULL OR n.name = %(node)s)
   AND (%(ids)s::bigint[] IS NULL OR d.id = ANY(%(ids)s::bigint[]))
+  AND (%(nodes)s::text[] IS NULL OR n.name = ANY(%(nodes)s::text[]))
+  AND /* seen */ TRUE
 RETURNING d.node_id
 
 -- name: clear_pause
@@ -318,6 +337,7 @@ WHERE (%(after)s::bigint IS NULL OR d.id > %(after)s)
   AND (%(status)s::text IS NULL OR d.status = %(status)s)
   AND (%(rule_name)s::text IS NULL OR d.rule_name = %(rule_name)s)
   AND (%(sop_instance_uid)s::text IS NULL OR i.sop_instance_uid = %(sop_instance_uid)s)
+  AND (%(nodes)s::text[] IS NULL OR n.name = ANY(%(nodes)s::text[]))
   AND {seen}
 ORDER BY d.id
 LIMIT %(limit)s

@@ -1,0 +1,80 @@
+-- The search of people: studies with their patients. Conditions go where the notes are: see search.py.
+-- Aliases: s study, p patient, x what is searched.
+
+-- name: page
+SELECT s.id, s.study_instance_uid, p.patient_id, p.issuer_of_patient_id, p.patient_name, p.patient_birth_date,
+       p.patient_sex, s.study_date, s.study_time, s.accession_number, s.study_id, s.study_description,
+       s.referring_physician_name, s.institution_name, s.modalities, s.series_count, s.instance_count, s.size_bytes,
+       s.conflict_count, s.first_received_at, s.last_received_at, s.settled_at, /* level */ 'full' AS patient_level,
+       s.protected_at IS NOT NULL AS protected,
+       ARRAY(SELECT h.label FROM catalogue_hold h WHERE h.study_id = s.id AND h.lifted_at IS NULL ORDER BY h.id) AS hold_labels,
+       /* held back */ FALSE AS held, x.calling, /* place */ '' AS place
+FROM catalogue_study s
+JOIN catalogue_patient p ON p.id = s.patient_id
+JOIN catalogue_studysearch x ON x.study_id = s.id
+WHERE s.trashed_at IS NULL AND /* seen */ TRUE AND /* asked */ TRUE
+ORDER BY /* order */ s.id
+LIMIT %(limit)s
+
+-- name: few
+-- The studies of some words, when they are few; null when they are common, as the newest studies show.
+WITH recent AS MATERIALIZED (
+    SELECT count(*) FILTER (WHERE x.words @@ %(few_words)s::tsquery) AS hits
+    FROM (SELECT s.id FROM catalogue_study s ORDER BY s.last_received_at DESC, s.id DESC LIMIT %(recent)s) AS n
+    JOIN catalogue_studysearch x ON x.study_id = n.id
+)
+SELECT CASE WHEN recent.hits <= %(common)s THEN
+    ARRAY(SELECT x.study_id FROM catalogue_studysearch x
+          WHERE x.words @@ %(few_words)s::tsquery AND /* among */ TRUE LIMIT %(few)s) END
+FROM recent
+
+-- name: facets
+-- Counts over at most so many studies, the newest; the number of them is the total.
+WITH base AS MATERIALIZED (
+    SELECT s.id, s.modalities, s.study_date, s.last_received_at, s.settled_at IS NULL AS new, s.conflict_count > 0 AS conflict,
+           s.protected_at IS NOT NULL AS protected, x.calling, x.called
+    FROM catalogue_study s
+    JOIN catalogue_patient p ON p.id = s.patient_id
+    JOIN catalogue_studysearch x ON x.study_id = s.id
+    WHERE s.trashed_at IS NULL AND /* seen */ TRUE AND /* asked */ TRUE
+    ORDER BY s.last_received_at DESC, s.id DESC
+    LIMIT %(limit)s
+)
+SELECT 'total' AS facet, '' AS value, count(*) AS count FROM base
+UNION ALL SELECT 'modality', m, count(*) FROM base, unnest(modalities) AS m GROUP BY m
+UNION ALL SELECT 'calling_aet', a, count(*) FROM base, unnest(calling) AS a GROUP BY a
+UNION ALL SELECT 'called_aet', a, count(*) FROM base, unnest(called) AS a GROUP BY a
+UNION ALL SELECT 'institute', i.name, count(*) FROM base
+    JOIN accounts_belonging b ON b.study_id = base.id JOIN accounts_institute i ON i.id = b.institute_id
+    WHERE /* institutes */ TRUE GROUP BY i.name
+UNION ALL SELECT 'dated', d.name, count(*) FROM base
+    JOIN unnest(%(span_names)s::text[], %(span_days)s::date[]) AS d (name, since)
+      ON base.study_date >= d.since AND base.study_date <= %(today)s::date GROUP BY d.name
+UNION ALL SELECT 'received', d.name, count(*) FROM base
+    JOIN unnest(%(span_names)s::text[], %(span_moments)s::timestamptz[]) AS d (name, since) ON base.last_received_at >= d.since
+    GROUP BY d.name
+UNION ALL SELECT 'state', 'new', count(*) FROM base WHERE new
+UNION ALL SELECT 'state', 'settled', count(*) FROM base WHERE NOT new
+UNION ALL SELECT 'state', 'conflict', count(*) FROM base WHERE conflict
+UNION ALL SELECT 'state', 'protected', count(*) FROM base WHERE protected
+UNION ALL SELECT 'state', 'legal_hold', count(*) FROM base
+    WHERE id IN (SELECT h.study_id FROM catalogue_hold h WHERE h.lifted_at IS NULL)
+UNION ALL SELECT 'state', 'held', count(*) FROM base s WHERE /* held back */ FALSE
+
+-- name: remember_callers
+-- From whom and to whom the studies of a batch came, beside what is known.
+WITH came AS (
+    SELECT se.study_id, coalesce(array_agg(DISTINCT v.calling_aet) FILTER (WHERE v.calling_aet <> ''), '{}') AS calling,
+           coalesce(array_agg(DISTINCT v.called_aet) FILTER (WHERE v.called_aet <> ''), '{}') AS called
+    FROM catalogue_version v
+    JOIN catalogue_instance i ON i.id = v.instance_id
+    JOIN catalogue_series se ON se.id = i.series_id
+    WHERE v.batch_id = %(batch_id)s
+    GROUP BY se.study_id
+)
+UPDATE catalogue_studysearch x
+SET calling = (SELECT coalesce(array_agg(DISTINCT a), '{}') FROM unnest(x.calling || came.calling) AS a),
+    called = (SELECT coalesce(array_agg(DISTINCT a), '{}') FROM unnest(x.called || came.called) AS a)
+FROM came
+WHERE x.study_id = came.study_id AND NOT (x.calling @> came.calling AND x.called @> came.called)
+  AND cardinality(x.calling) < 64 AND cardinality(x.called) < 64

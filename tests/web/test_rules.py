@@ -1,0 +1,118 @@
+"""Rules in the browser: written as a sentence, tried on a dropped file, replayed, activated, rolled back; two editors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import part10_files
+from tests.support.gantry_process import GantryProcess
+
+
+@pytest.fixture(autouse=True)
+def as_before(gantry: GantryProcess) -> Iterator[None]:
+    """Only the stage's rule at the end, whatever a test did."""
+    yield
+    gantry.cli("rule", "draft", "--discard", check=False)
+    for rule in gantry.json("rule", "list"):
+        if rule["name"] != "everything":
+            gantry.cli("rule", "remove", rule["name"], "--yes")
+
+
+def _choose(page: Any, label: str, text: str) -> None:
+    page.get_by_label(label).last.fill(text)
+    page.get_by_role("option", name=re.compile(f"^{text}")).first.click()
+
+
+def test_a_rule_from_the_form_to_activation_and_back(page: Any, gantry: GantryProcess, tmp_path: Path) -> None:
+    page.goto("/rules")
+    page.get_by_role("row", name=re.compile("everything")).wait_for()
+    page.get_by_role("link", name="New rule").click()
+    page.get_by_label("Name").fill("ct-night")
+    page.get_by_role("button", name="Condition").click()
+    _choose(page, "Attribute", "Modality")
+    page.get_by_label("Value").fill("CT, MR")
+    page.get_by_label("To", exact=False).last.click()
+    page.get_by_role("option", name=re.compile("ARCHIVE")).click()
+    page.keyboard.press("Escape")
+    page.get_by_text("Modality=CT,MR").wait_for()
+    # What is wrong is marked where it is.
+    page.get_by_label("Value").fill("(")
+    page.get_by_label("Comparison").click()
+    page.get_by_role("option", name="contains the pattern").click()
+    page.get_by_text("is no regular expression").wait_for()
+    # The same rule as text, and back.
+    page.get_by_role("tab", name="Text").click()
+    text = page.get_by_label("The rule as text")
+    assert "ct-night" in text.input_value()
+    text.fill(
+        "name: ct-night\ntrigger: arrived\ndestinations: [ARCHIVE]\nconditions: ['Modality=CT and not StationName=X*']\npriority: 100\n"
+    )
+    page.get_by_role("tab", name="Form").click()
+    page.get_by_text("Modality=CT and not StationName=X*").wait_for()
+    page.get_by_role("button", name="Save into the draft").click()
+    page.wait_for_url("**/rules?tab=draft")
+    page.get_by_role("row", name=re.compile("ct-night.*goes to ARCHIVE · urgent")).wait_for()
+    # Tried on a file, and replayed.
+    dataset = part10_files.ct_dataset(study="1.2.3", series="1.2.3.1")
+    path = tmp_path / "one.dcm"
+    path.write_bytes(part10_files.part10(dataset, sop_class=part10_files.CT_IMAGE_STORAGE, instance="1.2.3.1.1"))
+    page.get_by_role("link", name="Try", exact=True).click()
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_text("Goes to ARCHIVE (1)").wait_for()
+    page.get_by_role("article").filter(has_text="ct-night").get_by_text("Matches").wait_for()
+    page.get_by_role("tab", name="Replay").click()
+    page.get_by_role("button", name="Replay", exact=True).click()
+    page.get_by_text(re.compile(r"would have gone")).wait_for()
+    # Activated with what changes, and back.
+    page.get_by_role("tab", name="Draft").click()
+    page.get_by_role("button", name="Activate").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("ct-night").wait_for()
+    dialog.get_by_role("button", name="Activate").click()
+    dialog.wait_for(state="hidden")
+    assert [rule["name"] for rule in gantry.json("rule", "list")] == ["everything", "ct-night"]
+    page.get_by_role("tab", name="Versions").click()
+    page.get_by_role("button", name=re.compile("Roll back to version")).first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("removed").wait_for()
+    dialog.get_by_role("button", name="Roll back").click()
+    dialog.wait_for(state="hidden")
+    assert [rule["name"] for rule in gantry.json("rule", "list")] == ["everything"]
+
+
+def test_two_people_at_one_rule_see_both_versions(page: Any, gantry: GantryProcess) -> None:
+    gantry.cli("rule", "draft")
+    page.goto("/rules/edit/everything")
+    page.get_by_label("Priority").fill("7")
+    page.keyboard.press("Tab")
+    gantry.cli("rule", "change", "everything", "--draft", "--hold")
+    page.get_by_role("button", name="Save into the draft").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Somebody else changed this rule").wait_for()
+    dialog.get_by_role("row", name=re.compile("Priority 0 7")).wait_for()
+    dialog.get_by_role("row", name=re.compile("Held")).wait_for()
+    dialog.get_by_role("button", name="Go on editing").click()
+    assert page.get_by_label("Priority").input_value() == "7"
+    page.get_by_role("button", name="Save into the draft").click()
+    page.wait_for_url("**/rules?tab=draft")
+    page.get_by_text("priority 7").first.wait_for()
+
+
+def test_leaving_with_changes_asks_and_other_rules_do_not_clash(page: Any, gantry: GantryProcess) -> None:
+    gantry.cli("rule", "add", "second", "--to", "ARCHIVE")
+    gantry.cli("rule", "draft")
+    page.goto("/rules/edit/second")
+    page.get_by_label("Priority").fill("9")
+    page.keyboard.press("Tab")
+    page.get_by_role("link", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    gantry.cli("rule", "change", "everything", "--draft", "--priority", "3")
+    page.get_by_role("button", name="Save into the draft").click()
+    page.wait_for_url("**/rules?tab=draft")
+    draft = {rule["name"]: rule["priority"] for rule in gantry.json("rule", "list", "--draft")}
+    assert draft == {"everything": 3, "second": 9}

@@ -1,0 +1,217 @@
+"""The viewer in Chromium: images, tools, cells, documents; what cannot be shown says why."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+from pydicom.data import get_testdata_file
+
+from tests.support import part10_files
+from tests.support.part10_files import element
+from tests.web.stage import Stage
+
+STUDY = f"{part10_files.ROOT}.88"
+SIDE = 64
+PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj "
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 200]/Contents 4 0 R>>endobj "
+    b"4 0 obj<</Length 24>>stream\n1 0 0 rg 20 20 90 90 re f\nendstream endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+)
+pytestmark = pytest.mark.timeout(180)
+
+
+def ct(number: int) -> bytes:
+    """A slice of a stack: a bright square that moves; in Hounsfield units by rescale."""
+    pixels = bytearray(struct.pack("<H", 1024) * SIDE * SIDE)
+    for row in range(20, 40):
+        for column in range(number, number + 20):
+            struct.pack_into("<H", pixels, 2 * (row * SIDE + column), 1324)
+    data = part10_files.ct_dataset(
+        number=number, study=STUDY, series=f"{STUDY}.1", side=SIDE, patient_name="Viewer^Vera", patient_id="VIEW-1"
+    )
+    data = data[: data.index(b"\xe0\x7f\x10\x00")]
+    extra = (
+        element(0x28, 0x30, "DS", b"0.5\\0.5"), element(0x28, 0x1050, "DS", b"40"), element(0x28, 0x1051, "DS", b"400"),
+        element(0x28, 0x1052, "DS", b"-1024"), element(0x28, 0x1053, "DS", b"1"),
+    )  # fmt: skip
+    plane = (
+        element(0x20, 0x32, "DS", f"0\\0\\{number}".encode()) + element(0x20, 0x37, "DS", b"1\\0\\0\\0\\1\\0")
+        + element(0x20, 0x52, "UI", f"{STUDY}.9".encode())
+    )  # fmt: skip
+    data = data.replace(struct.pack("<HH", 0x28, 0x02), plane + struct.pack("<HH", 0x28, 0x02), 1)
+    at = data.index(struct.pack("<HH", 0x28, 0x100))
+    return data[:at] + extra[0] + data[at:] + b"".join(extra[1:]) + element(0x7FE0, 0x10, "OW", bytes(pixels))
+
+
+def document() -> bytes:
+    sop_class = "1.2.840.10008.5.1.4.1.1.104.1"
+    data = part10_files.ct_dataset(
+        study=STUDY, series=f"{STUDY}.3", modality="DOC", sop_class=sop_class, patient_name="Viewer^Vera", patient_id="VIEW-1"
+    )
+    data = data[: data.index(struct.pack("<HH", 0x28, 0x02))]
+    return data + element(0x42, 0x11, "OB", PDF) + element(0x42, 0x12, "LO", b"application/pdf")
+
+
+@pytest.fixture(scope="module")
+def study(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A study with a stack, a document, and a damaged image; beside it real ones of other kinds."""
+    import pydicom
+
+    folder = tmp_path_factory.mktemp("viewer")
+    for number in range(1, 13):
+        uid = f"{STUDY}.1.{number}"
+        (folder / f"{number}.dcm").write_bytes(
+            part10_files.part10(ct(number), sop_class=part10_files.CT_IMAGE_STORAGE, instance=uid)
+        )
+    (folder / "doc.dcm").write_bytes(
+        part10_files.part10(document(), sop_class="1.2.840.10008.5.1.4.1.1.104.1", instance=f"{STUDY}.3.1")
+    )
+    for series, name in (
+        (2, "examples_ybr_color.dcm"),
+        (4, "test-SR.dcm"),
+        (5, "MR_truncated.dcm"),
+        (6, "examples_palette.dcm"),
+        (7, "MR_small_jp2klossless.dcm"),
+    ):
+        data = pydicom.dcmread(str(get_testdata_file(name, download=False)))
+        data.StudyInstanceUID, data.SeriesInstanceUID, data.SOPInstanceUID = STUDY, f"{STUDY}.{series}", f"{STUDY}.{series}.1"
+        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+        data.PatientName, data.PatientID, data.SeriesNumber = "Viewer^Vera", "VIEW-1", series
+        data.save_as(folder / name)
+    stage.gantry.cli("import", str(folder))
+    stage.gantry.until(lambda: count(stage) == 18, 60)
+    return STUDY
+
+
+def count(stage: Stage) -> int:
+    found = stage.gantry.json("studies", "VIEW-1")
+    rows = found if isinstance(found, list) else found["items"]
+    return int(rows[0]["instance_count"]) if rows else 0
+
+
+def show(page: Page, *series: int, layout: str = "") -> None:
+    wanted = ",".join(f"{STUDY}.{number}" for number in series)
+    page.goto(f"/studies/{STUDY}/view?show={wanted}" + (f"&layout={layout}" if layout else ""))
+
+
+def ready(page: Page, cell: int = 1) -> Any:
+    image = page.locator(f"[data-cell=cell-{cell}] [data-part=image]")
+    expect(image).to_have_attribute("data-ready", "true", timeout=30_000)
+    return image
+
+
+def brightness(page: Page, cell: int = 1) -> float:
+    """Of the canvas as it is painted."""
+    return float(page.evaluate(
+        """(cell) => { const canvas = document.querySelector(`[data-cell=cell-${cell}] canvas`);
+        const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        let sum = 0; for (let at = 0; at < data.length; at += 4) sum += data[at]; return sum / data.length * 4 }""", cell,
+    ))  # fmt: skip
+
+
+def test_a_stack_is_shown_scrolled_and_windowed(page: Page, study: str) -> None:
+    show(page, 1)
+    image = ready(page)
+    expect(image).to_have_attribute("data-index", "5")
+    expect(page.get_by_role("heading", name=re.compile("Viewer, Vera"))).to_be_visible()
+    usual = brightness(page)
+    assert usual > 5
+    page.keyboard.press("ArrowDown")
+    expect(image).to_have_attribute("data-index", "6")
+    page.keyboard.press("End")
+    expect(image).to_have_attribute("data-index", "11")
+    expect(page.get_by_text("12 / 12")).to_be_visible()
+    image.hover()
+    page.mouse.wheel(0, -120)
+    expect(image).to_have_attribute("data-index", "10")
+    expect(page.get_by_text("C 40 W 400")).to_be_visible()
+    page.keyboard.press("2")
+    expect(page.get_by_text("C -600 W 1500")).to_be_visible()
+    page.wait_for_function("() => true")
+    assert brightness(page) > usual
+    page.keyboard.press("0")
+    expect(page.get_by_text("C 40 W 400")).to_be_visible()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_a_length_is_measured_in_millimetres_and_removed(page: Page, study: str) -> None:
+    show(page, 1)
+    box = ready(page).bounding_box()
+    assert box is not None
+    page.keyboard.press("l")
+    expect(page.get_by_role("button", name="Length")).to_have_attribute("aria-pressed", "true")
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(middle[0] - 100, middle[1])
+    page.mouse.down()
+    page.mouse.move(middle[0] + 40, middle[1], steps=5)
+    page.mouse.move(middle[0] + 100, middle[1], steps=5)
+    page.mouse.up()
+    expect(page.locator("[data-cell=cell-1] svg text")).to_contain_text("mm")
+    page.keyboard.press("Delete")
+    expect(page.locator("[data-cell=cell-1] svg text")).to_have_count(0)
+
+
+def test_series_beside_each_other_by_click_and_by_drag(page: Page, study: str) -> None:
+    show(page, 1)
+    ready(page)
+    page.keyboard.press("g")
+    expect(page.locator("[data-cell]")).to_have_count(2)
+    expect(page.locator("[data-cell=cell-2]")).not_to_have_attribute("data-kind", "")
+    page.locator(f'[data-series="{STUDY}.7"]').drag_to(page.locator("[data-cell=cell-2]"))
+    expect(page.locator("[data-cell=cell-2]")).to_contain_text("7")
+    ready(page, 2)
+    assert brightness(page, 2) > 5
+    assert f"show={STUDY}.1,{STUDY}.7" in page.url.replace("%2C", ",")
+    page.reload()
+    ready(page, 2)
+
+
+def test_colours_cine_documents_and_reports(page: Page, study: str) -> None:
+    show(page, 2, 6, 3, 4, layout="2x2")
+    expect(ready(page)).to_have_attribute("data-index", "0")
+    expect(page.get_by_text("1 / 30")).to_be_visible()
+    ready(page, 2)
+    assert brightness(page, 2) > 1
+    expect(page.locator("[data-part=pdf] canvas[data-painted=true]")).to_have_count(1)
+    red = page.evaluate(
+        """() => { const canvas = document.querySelector('[data-part=pdf] canvas');
+        return [...canvas.getContext('2d').getImageData(canvas.width * 0.2, canvas.height * 0.7, 1, 1).data] }"""
+    )
+    assert red[0] > 200
+    assert red[1] < 60
+    expect(page.locator("[data-part=report]")).to_be_visible()
+    expect(page.locator("[data-part=report] h2")).not_to_be_empty()
+
+
+def test_what_cannot_be_shown_says_why(page: Page, study: str) -> None:
+    show(page, 5)
+    expect(page.get_by_role("alert")).to_contain_text("ends before", timeout=30_000)
+    expect(page.get_by_role("alert")).to_contain_text("send it again")
+    page.complaints.clear()  # type: ignore[attr-defined]  the loader throws what the server refused
+
+
+def test_a_viewer_sees_pictures_without_names(page_as: Callable[..., Page], study: str) -> None:
+    page = page_as("viewer")
+    show(page, 1, 3, layout="1x2")
+    ready(page)
+    content = page.content()
+    assert "Vera" not in content
+    assert "VIEW-1" not in content
+    expect(page.get_by_role("alert")).to_contain_text("who the patient is")
+
+
+def test_all_keys_are_on_one_sheet(page: Page, study: str) -> None:
+    show(page, 1)
+    ready(page)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Window presets")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)

@@ -1,0 +1,14 @@
+/** A column of a DataList; its cell is the slot `cell-<key>`. */
+export interface Column {
+  key: string
+  label: string
+  /** Of the CSS grid: `minmax(10rem, 2fr)`, `7rem`; default `minmax(0, 1fr)`. */
+  width?: string
+  align?: 'start' | 'end'
+  /** From which width of the window on it is shown; what stands in `narrow` must do until then. */
+  from?: 'sm' | 'md' | 'lg' | 'xl'
+  /** Not shown, only read out: for buttons. */
+  hiddenLabel?: boolean
+}
+
+export type ShownState = 'idle' | 'loading' | 'empty' | 'error' | 'done'

@@ -1,0 +1,25 @@
+import { addAPIProvider, addIcon } from '@iconify/vue'
+import { init } from 'virtual:nuxt-ui-icons'
+import { createApp } from 'vue'
+import App from './App.vue'
+import { onSessionLost } from './api'
+import { useSession } from './composables/useSession'
+import { firstLocale, i18n, speak } from './i18n'
+import { router } from './router'
+import './styles/main.css'
+
+// Icons are bundled; an unknown one stays empty instead of being asked for outside of this host.
+addAPIProvider('', { resources: ['data:,'] })
+init((name, data) => addIcon(name, data))
+
+const { load, askAgain } = useSession()
+onSessionLost(askAgain)
+
+/** Language and session first, side by side: no page then shows itself to change a moment later. */
+async function start(): Promise<void> {
+  const app = createApp(App).use(i18n)
+  await Promise.all([speak(firstLocale(), { remember: false }), load().catch(() => undefined)])
+  app.use(router).mount('#app')
+}
+
+void start()

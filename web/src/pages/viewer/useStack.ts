@@ -1,0 +1,183 @@
+import { onBeforeUnmount, reactive, shallowRef, watch, type Ref } from 'vue'
+import { asApiError, raw, type ApiError } from '@/api'
+import { Prefetch } from './prefetch'
+import { firstIndex, type Shown } from './series'
+import { rangeOf, windowOf } from './windows'
+
+type Engine = typeof import('./engine')
+type Viewport = ReturnType<Engine['openViewport']>
+
+/** Everything that a cell with images can be told to do, and what it says of itself. */
+export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown: Ref<Shown>) {
+  const state = reactive({ index: 0, count: 0, centre: 0, width: 0, zoom: 1, playing: false, ready: false, shownAt: 0, picture: '' })
+  const error = shallowRef<ApiError>()
+  let engine: Engine | undefined
+  let viewport: Viewport | undefined
+  let prefetch: Prefetch | undefined
+  let timer = 0
+  let stepping = false
+  let closed = false
+  let stacked = false
+  let run = 0
+
+  async function open(): Promise<void> {
+    const mine = ++run
+    stop()
+    error.value = undefined
+    state.ready = stacked = false
+    state.picture = ''
+    prefetch?.stop()
+    engine ??= await import('./engine')
+    if (closed || mine !== run || !element.value) return
+    if (!viewport) {
+      viewport = engine.openViewport(id, element.value)
+      listen(engine, element.value)
+    }
+    const { imageIds, metadata } = shown.value
+    engine.tellMetadata(metadata)
+    state.count = imageIds.length
+    state.index = firstIndex(shown.value)
+    prefetch = new Prefetch(imageIds.length, (index) => (engine as Engine).loadAhead(imageIds[index] as string))
+    try {
+      await viewport.setStack(imageIds, state.index)
+      if (mine !== run) return
+      stacked = true
+      viewport.setProperties({ interpolationType: engine.Enums.InterpolationType.LINEAR })
+      viewport.render()
+      read()
+      prefetch.move(state.index)
+    } catch {
+      await explain(mine)
+    }
+  }
+
+  /** An image that cannot be shown: ask the server what is wrong with it, it says so in words. */
+  async function explain(mine = run): Promise<void> {
+    const imageId = shown.value.imageIds[state.index]
+    if (!imageId || closed) return
+    const { pathname } = new URL(imageId.slice('wadors:'.length))
+    try {
+      // What the browser cannot decode, the server perhaps can: its picture, without measuring.
+      await raw('GET', `${pathname}/rendered`, { headers: { Accept: 'image/jpeg' } })
+      if (mine === run) state.picture = `${pathname}/rendered`
+    } catch (refused) {
+      if (mine === run) error.value = asApiError(refused)
+    }
+  }
+
+  function listen(from: Engine, place: HTMLDivElement): void {
+    const { Events } = from.Enums
+    place.addEventListener(Events.STACK_NEW_IMAGE, () => {
+      if (!viewport) return
+      error.value = undefined
+      state.picture = ''
+      state.index = viewport.getCurrentImageIdIndex()
+      prefetch?.move(state.index)
+      read()
+    })
+    place.addEventListener(Events.IMAGE_RENDERED, () => {
+      // The empty cell is painted, too, before its first image is there.
+      if (!stacked || state.ready) return
+      state.shownAt = performance.now()
+      state.ready = true
+    })
+    place.addEventListener(Events.VOI_MODIFIED, read)
+    place.addEventListener(Events.CAMERA_MODIFIED, read)
+    from.eventTarget.addEventListener(Events.IMAGE_LOAD_ERROR, failed)
+    from.eventTarget.addEventListener(Events.IMAGE_LOAD_FAILED, failed)
+  }
+
+  function failed(event: Event): void {
+    const detail: unknown = event instanceof CustomEvent ? event.detail : undefined
+    const which = typeof detail === 'object' && detail !== null && 'imageId' in detail ? detail.imageId : undefined
+    if (which !== shown.value.imageIds[state.index]) return
+    stop()
+    void explain()
+  }
+
+  function read(): void {
+    if (!viewport) return
+    const range = viewport.getProperties().voiRange
+    if (range) Object.assign(state, windowOf(range))
+    state.zoom = viewport.getZoom()
+  }
+
+  function to(index: number): void {
+    if (!viewport || !state.count) return
+    const wanted = Math.min(state.count - 1, Math.max(0, index))
+    state.index = wanted
+    void viewport.setImageIdIndex(wanted).catch(() => explain())
+  }
+
+  function stop(): void {
+    window.clearInterval(timer)
+    state.playing = false
+  }
+
+  const cell = {
+    state,
+    error,
+    to,
+    scroll: (by: number) => to(state.index + by),
+    setWindow(centre: number, width: number): void {
+      viewport?.setProperties({ voiRange: rangeOf(centre, width) })
+      viewport?.render()
+    },
+    invert(): void {
+      viewport?.setProperties({ invert: !viewport.getProperties().invert })
+      viewport?.render()
+    },
+    flip(): void {
+      viewport?.setCamera({ flipHorizontal: !viewport.getCamera().flipHorizontal })
+      viewport?.render()
+    },
+    rotate(): void {
+      if (!viewport) return
+      viewport.setViewPresentation({ rotation: ((viewport.getViewPresentation().rotation ?? 0) + 90) % 360 })
+      viewport.render()
+    },
+    zoomBy(factor: number): void {
+      if (!viewport) return
+      viewport.setZoom(viewport.getZoom() * factor)
+      viewport.render()
+    },
+    reset(): void {
+      viewport?.resetProperties()
+      viewport?.resetCamera()
+      viewport?.render()
+      read()
+    },
+    erase(): void {
+      if (element.value) engine?.eraseMeasurements(element.value)
+    },
+    play(): void {
+      if (state.playing) return stop()
+      if (state.count < 2) return
+      state.playing = true
+      timer = window.setInterval(() => {
+        if (!viewport || stepping) return // a slow decoder drops frames, it does not pile them up
+        stepping = true
+        const next = (state.index + 1) % state.count
+        viewport.setImageIdIndex(next).catch(stop).finally(() => (stepping = false))
+        state.index = next
+      }, 1000 / (shown.value.rate || 15))
+    },
+    retry: open,
+  }
+
+  watch([element, shown], () => element.value && void open().catch((fault: unknown) => (error.value = asApiError(fault))), { immediate: true })
+
+  onBeforeUnmount(() => {
+    closed = true
+    stop()
+    prefetch?.stop()
+    if (!engine) return
+    engine.eventTarget.removeEventListener(engine.Enums.Events.IMAGE_LOAD_ERROR, failed)
+    engine.eventTarget.removeEventListener(engine.Enums.Events.IMAGE_LOAD_FAILED, failed)
+    if (viewport) engine.closeViewport(id)
+  })
+
+  return cell
+}
+
+export type StackCell = ReturnType<typeof useStack>
