@@ -198,7 +198,10 @@ def _check_now(study: str) -> None:
             if one.name in involved:
                 done = reconcile(one.id, home=settings.home, our_aet=settings.aet, study_uid=study)
                 again = f", {done.resent} were not there and are sent again" if done.resent else ""
-                cli_output.note(f"{one.name}: {done.verified} found there, {done.unanswered} without an answer{again}")
+                why = f" ({done.why})" if done.why else ""
+                cli_output.note(
+                    f"{one.name}: of the deliveries {done.verified} found there, {done.unanswered} without an answer{why}{again}"
+                )
 
 
 def receipt(

@@ -45,6 +45,7 @@ class Reconciled:
     resent: int = 0
     dead: int = 0
     unanswered: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,9 @@ def _look(connection: psycopg.Connection, node: NodeRow, home: Path, our_aet: st
         elif way == "query":
             _by_query(target, rows, found)
         else:
-            found.unknown["the node cannot be asked: see its setting reconcile and its profile"] = [row.id for row in rows]
+            found.unknown[
+                "we do not know how to ask the node: `gantry node probe` finds out (or its setting reconcile says off)"
+            ] = [row.id for row in rows]
     except NodeError as error:
         found.unknown[str(error)] = [row.id for row in rows]
     return found
@@ -201,4 +204,5 @@ def _write(connection: psycopg.Connection, node: NodeRow, found: _Found, result:
             values = {"ids": ids, "error": clean(reason), "seconds": POSTPONE_SECONDS, "give_up": GIVE_UP_SECONDS}
             connection.execute(queries["not_answered"], values)
             result.unanswered += len(ids)
+            result.why = clean(reason)
     result.verified += len(found.there)
