@@ -91,6 +91,12 @@ def granted(actor: Actor, action: str) -> str:
     return next((why for place in actor.places if (why := place.gives(action))), "")
 
 
+#: They name or reach any node: not for a token that is restricted to some.
+OF_ALL_NODES = frozenset(
+    {"rules.view", "rules.edit", "rules.activate", "rules.release", "webhooks.edit", "setup.edit", "setup.view"}
+)
+
+
 def _denied(actor: Actor, action: str, resource: object | None, given: bool) -> str:
     """Why not; empty: nothing speaks against it."""
     foreign = resource is not None and action.endswith(".own") and getattr(resource, "user_id", None) != actor.user_id
@@ -100,6 +106,7 @@ def _denied(actor: Actor, action: str, resource: object | None, given: bool) -> 
         (actor.user_id is None, "nobody is signed in"),
         (not given, f"{_roles(actor)} not include {action}"),
         (actor.limits is not None and action not in actor.limits, f"this token is not for {action}"),
+        (actor.nodes is not None and action in OF_ALL_NODES, f"this token is for some nodes, and {action} concerns all"),
         (unsettled, "the password that was made at the start must be changed first"),
         (foreign, "it belongs to somebody else"),
     )

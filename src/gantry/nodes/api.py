@@ -14,7 +14,7 @@ from django.utils import timezone
 from ninja import Path, Query, Router, Status
 
 from gantry.accounts.page import PageQuery, answer, by_id, pack, unpack
-from gantry.accounts.route import actor_of, may
+from gantry.accounts.route import actor_of, check_node, may
 from gantry.accounts.sign_in import address_of
 from gantry.audit.record import By, Json, by_actor, record
 from gantry.nodes import registry
@@ -61,14 +61,17 @@ def _by(request: HttpRequest) -> By:
 
 @router.get("/nodes", auth=may("nodes.view"), response=NodePage, summary="List nodes")
 def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
-    """All nodes, oldest first."""
-    found, cursor = by_id(Node.objects.filter(removed_at=None), query, newest_first=False)
+    """All nodes, oldest first; to a token for some nodes, these."""
+    rows = Node.objects.filter(removed_at=None)
+    mine = actor_of(request).nodes
+    found, cursor = by_id(rows if mine is None else rows.filter(name__in=mine), query, newest_first=False)
     return answer(request, found, cursor)
 
 
 @router.post("/nodes", auth=may("nodes.edit"), response={201: NodeOut}, summary="Add a node")
 def add_node(request: HttpRequest, body: NodeIn) -> Status[Node]:
     """Register a DICOM peer, a DICOMweb server or a folder. Nothing is sent to it before a rule or a person says so."""
+    check_node(actor_of(request), body.name)
     limits = registry.NodeLimits(body.max_associations, body.max_attempts, body.connect_seconds, body.response_seconds)
     address: DimseAddress | str = body.address
     if not body.address:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Path, Router
 
 from dimse.uids import name_of
-from gantry.accounts.route import may
+from gantry.accounts.route import actor_of, check_node, may
 from gantry.nodes import registry
 from gantry.nodes.address import DimseAddress, check_aet, check_host, check_port
 from gantry.nodes.items import Security
@@ -24,6 +24,7 @@ router = Router(tags=["nodes"])
 @router.post("/node-tests", auth=may("nodes.edit"), response=EchoOut, summary="Test a node before it is saved")
 def test_node(request: HttpRequest, body: NodeTest) -> EchoOut:
     """As `POST /nodes/{name}/echo`, of a place that is no node yet or of a node as it would be. Nothing is kept."""
+    check_node(actor_of(request), body.like or body.name)
     address: DimseAddress | str = body.address
     if not body.address:
         address = DimseAddress(check_aet(body.aet), check_host(body.host), check_port(body.port or 0))
