@@ -17,7 +17,7 @@ from tests.support.gantry_process import GantryProcess
 def as_before(gantry: GantryProcess) -> Iterator[None]:
     """Only the stage's rule at the end, whatever a test did."""
     yield
-    gantry.cli("rule", "draft", "--discard", check=False)
+    gantry.cli("rule", "draft", "--discard", "--yes", check=False)
     for rule in gantry.json("rule", "list"):
         if rule["name"] != "everything":
             gantry.cli("rule", "remove", rule["name"], "--yes")
@@ -39,12 +39,12 @@ def test_a_rule_from_the_form_to_activation_and_back(page: Any, gantry: GantryPr
     page.get_by_label("To", exact=False).last.click()
     page.get_by_role("option", name=re.compile("ARCHIVE")).click()
     page.keyboard.press("Escape")
-    page.get_by_text("Modality=CT,MR").wait_for()
+    page.get_by_text("Modality=CT,MR").first.wait_for()
     # What is wrong is marked where it is.
     page.get_by_label("Value").fill("(")
     page.get_by_label("Comparison").click()
     page.get_by_role("option", name="contains the pattern").click()
-    page.get_by_text("is no regular expression").wait_for()
+    page.get_by_text("is no regular expression").first.wait_for()
     # The same rule as text, and back.
     page.get_by_role("tab", name="Text").click()
     text = page.get_by_label("The rule as text")
@@ -53,7 +53,7 @@ def test_a_rule_from_the_form_to_activation_and_back(page: Any, gantry: GantryPr
         "name: ct-night\ntrigger: arrived\ndestinations: [ARCHIVE]\nconditions: ['Modality=CT and not StationName=X*']\npriority: 100\n"
     )
     page.get_by_role("tab", name="Form").click()
-    page.get_by_text("Modality=CT and not StationName=X*").wait_for()
+    page.get_by_text("Modality=CT and not StationName=X*").first.wait_for()
     page.get_by_role("button", name="Save into the draft").click()
     page.wait_for_url("**/rules?tab=draft")
     page.get_by_role("row", name=re.compile("ct-night.*goes to ARCHIVE · urgent")).wait_for()
@@ -63,11 +63,11 @@ def test_a_rule_from_the_form_to_activation_and_back(page: Any, gantry: GantryPr
     path.write_bytes(part10_files.part10(dataset, sop_class=part10_files.CT_IMAGE_STORAGE, instance="1.2.3.1.1"))
     page.get_by_role("link", name="Try", exact=True).click()
     page.locator("input[type=file]").set_input_files(path)
-    page.get_by_text("Goes to ARCHIVE (1)").wait_for()
+    page.get_by_text("Goes to ARCHIVE (1)").first.wait_for()
     page.get_by_role("article").filter(has_text="ct-night").get_by_text("Matches").wait_for()
     page.get_by_role("tab", name="Replay").click()
     page.get_by_role("button", name="Replay", exact=True).click()
-    page.get_by_text(re.compile(r"would have gone")).wait_for()
+    page.get_by_text(re.compile(r"would have gone")).first.wait_for()
     # Activated with what changes, and back.
     page.get_by_role("tab", name="Draft").click()
     page.get_by_role("button", name="Activate").click()

@@ -37,7 +37,7 @@ def test_the_one_file_is_checked_and_applied(page: Any, gantry: Any) -> None:
     expect(page.get_by_role("region", name="Side by side")).to_contain_text("days: 5")
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("dialog").get_by_role("button", name="Apply").click()
-    expect(page.get_by_text("1 change was applied")).to_be_visible()
+    expect(page.get_by_text("1 change was applied").first).to_be_visible()
     assert "from-file" in gantry.cli("export").stdout
     page.get_by_role("tab", name="Text").click()
     expect(text).not_to_have_value(before)
@@ -50,7 +50,7 @@ def test_where_a_setting_comes_from(page: Any) -> None:
     expect(row).to_contain_text("0.5")
     expect(row).to_contain_text("Default: 10")
     page.goto("/settings?tab=about")
-    expect(page.get_by_text("Apache-2.0")).to_be_visible()
+    expect(page.get_by_text("Apache-2.0").first).to_be_visible()
 
 
 def test_the_reference_finds_a_route_and_its_command_line(page: Any) -> None:
@@ -65,5 +65,5 @@ def test_the_reference_finds_a_route_and_its_command_line(page: Any) -> None:
 def test_an_operator_sees_backups_and_no_file(page_as: Any) -> None:
     page = page_as("operator")
     page.goto("/settings")
-    expect(page.get_by_text("No backup is made")).to_be_visible()
+    expect(page.get_by_text("No backup is made").first).to_be_visible()
     expect(page.get_by_role("tab", name="One file")).to_have_count(0)

@@ -105,7 +105,7 @@ def test_what_one_may_not_do_is_not_offered(page_as: Callable[..., Any]) -> None
     for name in ("Audit", "People", "Storage", "Quarantine"):
         assert menu.get_by_role("link", name=name).count() == 0
     page.goto("/audit")
-    page.get_by_text("You may not see this page").wait_for()
+    page.get_by_text("You may not see this page").first.wait_for()
 
 
 def test_the_palette_finds_pages_and_studies(page_as: Callable[..., Any]) -> None:
@@ -171,10 +171,10 @@ def test_a_restart_of_the_server_is_said_and_nothing_is_lost(page_as: Callable[.
     page.get_by_role("dialog").get_by_label("What it is for").fill("still here")
     page.route("**/api/v1/**", lambda route: route.abort("connectionrefused"))
     page.get_by_role("dialog").get_by_role("button", name="Make the token").click()
-    page.get_by_text("The server does not answer. Nothing you typed is lost").wait_for()
+    page.get_by_text("The server does not answer. Nothing you typed is lost").first.wait_for()
     page.unroute("**/api/v1/**")
     page.get_by_text("The server answers again.").first.wait_for()
     assert page.get_by_role("dialog").get_by_label("What it is for").input_value() == "still here"
     page.get_by_role("dialog").get_by_role("button", name="Make the token").click()
-    page.get_by_text("The token, shown only now").wait_for()
+    page.get_by_text("The token, shown only now").first.wait_for()
     page.complaints[:] = [one for one in page.complaints if "ERR_CONNECTION_REFUSED" not in one]

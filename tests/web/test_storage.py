@@ -22,7 +22,7 @@ def test_a_volume_is_added_and_drained(page: Any, tmp_path: Path) -> None:
     form.get_by_label("Name").fill("second")
     form.get_by_label("Folder").fill(str(tmp_path / "missing"))
     form.get_by_label("Quota").fill("lots")
-    expect(form.get_by_text("Write a number with a unit")).to_be_visible()
+    expect(form.get_by_text("Write a number with a unit").first).to_be_visible()
     form.get_by_label("Quota").fill("2 TB")
     form.get_by_role("button", name="Add volume").click()
     expect(form.get_by_role("alert")).to_contain_text("cannot be added")
@@ -52,7 +52,7 @@ def test_a_retention_rule_says_what_it_would_remove(page: Any) -> None:
     expect(row).to_contain_text("90 days after delivery")
     row.get_by_label("Remove: ct-long").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    expect(page.get_by_text("Nothing is removed by itself")).to_be_visible()
+    expect(row).to_have_count(0)
 
 
 def test_a_study_comes_back_out_of_the_trash(page: Any, gantry: GantryProcess, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_study_comes_back_out_of_the_trash(page: Any, gantry: GantryProcess, t
     row = page.get_by_role("row").filter(has_text=study)
     expect(row).to_contain_text(study)
     row.get_by_role("button", name="Take back").click()
-    expect(page.get_by_text("1 study is back")).to_be_visible()
+    expect(page.get_by_text("1 study is back").first).to_be_visible()
     expect(row).to_have_count(0)
     page.goto("/storage?tab=holds")
     page.get_by_role("button", name="Place hold").first.click()
@@ -80,7 +80,7 @@ def test_a_study_comes_back_out_of_the_trash(page: Any, gantry: GantryProcess, t
     held.get_by_role("button", name="Lift").click()
     page.get_by_role("dialog").get_by_label("Reason").fill("over")
     page.get_by_role("dialog").get_by_role("button", name="Lift").click()
-    expect(page.get_by_text("The hold is lifted")).to_be_visible()
+    expect(page.get_by_text("The hold is lifted").first).to_be_visible()
 
 
 def test_an_operator_sees_and_does_not_change(page_as: Callable[..., Any]) -> None:

@@ -58,7 +58,7 @@ def test_one_box_finds_corrects_and_narrows(page: Any) -> None:
     page.get_by_role("menuitem", name="It is: Anywhere").click()
     expect(box).to_have_value("text:MR")
     page.get_by_role("button", name=re.compile("filters? away")).click()
-    expect(page.get_by_text(re.compile(r"^[0-9]+ studies$"))).to_be_visible()  # the menus are of all studies again
+    expect(page.get_by_text(re.compile(r"^[0-9]+ studies$")).first).to_be_visible()  # the menus are of all studies again
     page.get_by_role("button", name="Modality", exact=True).click()
     page.get_by_role("menuitemcheckbox", name=re.compile("^MR")).click()
     page.keyboard.press("Escape")
@@ -99,7 +99,7 @@ def test_a_search_is_saved_and_found_again(page: Any) -> None:
     page.wait_for_url(re.compile("q=today"))
     page.get_by_role("button", name="Saved").click()
     page.get_by_role("button", name="Delete “CT of today”").click()
-    expect(page.get_by_text("No saved searches yet.")).to_be_visible()
+    expect(page.get_by_text("No saved searches yet.").first).to_be_visible()
 
 
 def test_delete_is_undone(page: Any, stage: Any, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_delete_is_undone(page: Any, stage: Any, tmp_path: Path) -> None:
     page.goto("/studies?q=kurz")
     rows(page).first.get_by_role("checkbox").click()
     page.get_by_role("button", name="Delete", exact=True).click()
-    expect(page.get_by_text("No study fits")).to_be_visible()
+    expect(page.get_by_text("No study fits").first).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     expect(rows(page)).to_have_count(1)
 
@@ -120,13 +120,13 @@ def test_new_studies_are_told_not_pushed(page: Any, stage: Any, tmp_path: Path) 
 
     page.goto("/studies")
     expect(rows(page).nth(3)).to_be_visible()
-    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    expect(page.get_by_text("Live", exact=True).first).to_be_visible()
     study(stage, tmp_path, 2, "Neu^Angekommen")
     button = page.get_by_role("button", name=re.compile("new stud"))
     expect(button).to_be_visible(timeout=30_000)
     expect(page.get_by_text("Neu, Angekommen")).to_have_count(0)
     button.click()
-    expect(page.get_by_text("Neu, Angekommen")).to_be_visible()
+    expect(page.get_by_text("Neu, Angekommen").first).to_be_visible()
 
 
 @pytest.mark.usefixtures("gantry")
