@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ UID = f"{part10_files.ROOT}.88.7"
 
 
 @pytest.fixture(scope="module")
-def away(stage: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+def away(stage: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A destination where nothing listens, and a study that waits for it; the same study is delivered to ARCHIVE."""
     gantry: GantryProcess = stage.gantry
     gantry.cli("node", "add", "NOBODY", f"NOBODY@127.0.0.1:{unused_port()}")
@@ -31,7 +31,8 @@ def away(stage: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     gantry.until(lambda: len(gantry.json("deliveries", "--study", UID)) == 2, 30)
     gantry.until(lambda: "confirmed" in {row["status"] for row in gantry.json("deliveries", "--study", UID)}, 60)
     gantry.until(lambda: any(row["error"] for row in gantry.json("deliveries", "--study", UID, "--node", "NOBODY")), 60)
-    return UID
+    yield UID
+    gantry.cli("rule", "remove", "second", "--yes")  # the instance is that of other files too
 
 
 def status(gantry: GantryProcess) -> str:

@@ -100,7 +100,7 @@ def test_two_people_at_one_rule_see_both_versions(page: Any, gantry: GantryProce
     assert page.get_by_label("Priority").input_value() == "7"
     page.get_by_role("button", name="Save into the draft").click()
     page.wait_for_url("**/rules?tab=draft")
-    page.get_by_text("priority 7").first.wait_for()
+    page.get_by_text("priority 7").locator("visible=true").first.wait_for()
 
 
 def test_leaving_with_changes_asks_and_other_rules_do_not_clash(page: Any, gantry: GantryProcess) -> None:
