@@ -75,14 +75,14 @@ def test_a_rule_from_the_form_to_activation_and_back(page: Any, gantry: GantryPr
     dialog.get_by_text("ct-night").wait_for()
     dialog.get_by_role("button", name="Activate").click()
     dialog.wait_for(state="hidden")
-    assert [rule["name"] for rule in gantry.json("rule", "list")] == ["everything", "ct-night"]
+    gantry.until(lambda: [rule["name"] for rule in gantry.json("rule", "list")] == ["everything", "ct-night"])
     page.get_by_role("tab", name="Versions").click()
     page.get_by_role("button", name=re.compile("Roll back to version")).first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("removed").wait_for()
     dialog.get_by_role("button", name="Roll back").click()
     dialog.wait_for(state="hidden")
-    assert [rule["name"] for rule in gantry.json("rule", "list")] == ["everything"]
+    gantry.until(lambda: [rule["name"] for rule in gantry.json("rule", "list")] == ["everything"])
 
 
 def test_two_people_at_one_rule_see_both_versions(page: Any, gantry: GantryProcess) -> None:
