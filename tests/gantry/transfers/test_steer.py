@@ -201,10 +201,10 @@ def test_a_bandwidth_limit_holds_and_urgent_work_passes_it(tmp_path: Path, conne
         took = (datetime.now(UTC) - began).total_seconds()
         assert statuses(node) == {"confirmed": 20}
         assert took > 1.2, "two seconds' worth, less what the bucket held and the last instance"
-        urgent = seed_study(tmp_path, 5)
+        urgent = seed_study(tmp_path, 60)  # six seconds' worth: it is not earned again while it is sent
         ordered(connection, urgent, node, priority=URGENT)
         run(node, tmp_path)
-        assert statuses(node) == {"confirmed": 25}
+        assert statuses(node) == {"confirmed": 80}
         tokens = connection.execute("SELECT tokens FROM nodes_link WHERE node_id = %s", (node.pk,)).fetchone()
         assert tokens is not None
         assert tokens[0] < 0, "urgent work borrows from the others"
