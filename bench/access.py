@@ -3,7 +3,7 @@
     python -m bench.access [--studies 100000] [--grants 200] [--rounds 3] [--try]
 
 A home of its own with the embedded PostgreSQL. Studies are made by INSERT ... SELECT, one a second, each in one
-of 20 institutes, half of them in a 21st too; then ANALYZE. Times are of `find_studies` (SQL, rows, masking) and of
+of 20 institutes, half of them in a 21st too; then ANALYZE. Times are of `search_studies` (SQL, rows, masking) and of
 GET /api/v1/studies in this process (token, places, search, JSON). Answers are counted and compared.
 """
 
@@ -74,7 +74,7 @@ def _measure(plaintext: str, rounds: int) -> dict[str, Any]:
 
     from gantry.accounts import connection, tokens
     from gantry.catalogue.access import access
-    from gantry.catalogue.find import StudyQuery, find_studies
+    from gantry.catalogue.search import Wanted, search_studies
 
     actor = tokens.look_up(plaintext)
     assert actor is not None
@@ -82,9 +82,9 @@ def _measure(plaintext: str, rounds: int) -> dict[str, Any]:
     client = Client(SERVER_NAME="localhost", headers={"authorization": f"Bearer {plaintext}"})
     page = client.get("/api/v1/studies").json()
     result: dict[str, Any] = {"shown": len(page["items"]), "level": page["items"][0]["patient_level"] if page["items"] else ""}
-    result["first page"] = _times(lambda: find_studies(psycopg, StudyQuery(), access=may), rounds)
-    result["one modality"] = _times(lambda: find_studies(psycopg, StudyQuery(modality="US"), access=may), rounds)
-    result["contains text"] = _times(lambda: find_studies(psycopg, StudyQuery(q="thorax 7"), access=may), rounds)
+    result["first page"] = _times(lambda: search_studies(psycopg, Wanted(), access=may), rounds)
+    result["one modality"] = _times(lambda: search_studies(psycopg, Wanted(modalities=("US",)), access=may), rounds)
+    result["text"] = _times(lambda: search_studies(psycopg, Wanted(text="thorax 7"), access=may), rounds)
     result["http first page"] = _times(lambda: client.get("/api/v1/studies"), rounds)
     return result
 
