@@ -2,6 +2,7 @@
 
     python -m bench.access [--studies 100000] [--grants 200] [--rounds 3] [--try]
 
+Words are asked for that all studies have, a ninth, a fiftieth, fifty and one; the counts beside the list (facets) too.
 A home of its own with the embedded PostgreSQL. Studies are made by INSERT ... SELECT, one a second, each in one
 of 20 institutes, half of them in a 21st too; then ANALYZE. Times are of `search_studies` (SQL, rows, masking) and of
 GET /api/v1/studies in this process (token, places, search, JSON). Answers are counted and compared.
@@ -14,14 +15,23 @@ import os
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.find import FILL as INDEX
-from bench.find import ROOT
+from bench.find import ROOT, letters
 from bench.machine import note, report
 
 INSTITUTES = 20
+#: Words that so many of the studies have: all, 11 %, 2 %, 50 and 1.
+WORDS = {
+    "words of all": "thorax",
+    "words of 11 %": "thorax 7",
+    "words of 2 %": "anna7",
+    "words of 50": letters(7),
+    "word of 1": "id:P0000007-7",
+}
 FILL = (
     *INDEX[:2],
     "UPDATE catalogue_study SET last_received_at = TIMESTAMPTZ '2026-01-01' + id * INTERVAL '1 second'",
@@ -73,8 +83,9 @@ def _measure(plaintext: str, rounds: int) -> dict[str, Any]:
     from django.test import Client
 
     from gantry.accounts import connection, tokens
+    from gantry.catalogue import Wanted, search_studies
     from gantry.catalogue.access import access
-    from gantry.catalogue.search import Wanted, search_studies
+    from gantry.catalogue.facets import count_facets
 
     actor = tokens.look_up(plaintext)
     assert actor is not None
@@ -84,7 +95,15 @@ def _measure(plaintext: str, rounds: int) -> dict[str, Any]:
     result: dict[str, Any] = {"shown": len(page["items"]), "level": page["items"][0]["patient_level"] if page["items"] else ""}
     result["first page"] = _times(lambda: search_studies(psycopg, Wanted(), access=may), rounds)
     result["one modality"] = _times(lambda: search_studies(psycopg, Wanted(modalities=("US",)), access=may), rounds)
-    result["text"] = _times(lambda: search_studies(psycopg, Wanted(text="thorax 7"), access=may), rounds)
+    for name, words in WORDS.items():
+        ask = partial(search_studies, psycopg, Wanted(text=words), access=may)
+        result[name] = {**_times(ask, rounds), "shown": len(ask().items)}
+    for name, wanted in (
+        ("facets", Wanted()),
+        ("facets of words of 11 %", Wanted(text="thorax 7")),
+        ("facets, narrowed twice", Wanted(modalities=("US",), received="year")),
+    ):
+        result[name] = _times(partial(count_facets, psycopg, wanted, actor=actor, access=may), max(5, rounds // 4))
     result["http first page"] = _times(lambda: client.get("/api/v1/studies"), rounds)
     return result
 

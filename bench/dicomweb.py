@@ -86,7 +86,7 @@ def _gantry(folder: Path, files: Path, count: int) -> tuple[Gantry, Callable[[],
         user = ["user", "add", "bench", "--role", "administrator", "--json"]
         subprocess.run([*run, *user], env=environment, check=True, stdout=subprocess.DEVNULL, timeout=60)
         made = subprocess.run(
-            [*run, "token", "create", "bench", "bench", "--json"], env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60
+            [*run, "token", "create", "--user", "bench", "--json"], env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60
         )  # fmt: skip
         token = json.loads(made.stdout)["token"]
     except BaseException:

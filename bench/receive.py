@@ -48,7 +48,7 @@ def _timed(peer: Peer, loaded: fastscu.Loaded, associations: int, options: argpa
 
     def last_answer() -> None:
         if isinstance(peer, Gantry):
-            row["index_lag_s"] = peer.wait_indexed(before + count, sent.last_at)
+            row["index_lag_s"] = peer.wait_indexed(count, sent.last_at, after=newest)
 
     warm_memory(options.warm_mb)
     outside = Outside()

@@ -28,13 +28,13 @@ def _loaded(name: str, count: int) -> fastscu.Loaded:
 
 
 def _round(gantry: Gantry, loaded: fastscu.Loaded, associations: int) -> dict[str, Any]:
-    before = gantry.stored() or 0
+    newest = gantry.newest()
     warm_memory(400)
     outside = Outside()
     begun = time.monotonic()
     with gantry.watch() as watch:
         sent = fastscu.send(gantry.address, loaded, associations=associations, called=gantry.called, limit=300)
-        lag = gantry.wait_indexed(before + len(loaded.views), sent.last_at)
+        lag = gantry.wait_indexed(len(loaded.views), sent.last_at, after=newest)
     seconds = time.monotonic() - begun
     row = sent.row()
     return {
