@@ -5,7 +5,7 @@
 One instance with three destinations: a fast sink; a port where nothing listens; a sink that takes so many milliseconds for
 each answer. A study of 5 000 small instances goes to the fast sink again and again. `alone`: nothing is ordered to the
 other two; `beside`: both have the whole study before them. The cases take turns in the same processes (fresh ones scatter
-by a fifth). The time of a pass runs from its first row in the ledger to its last confirmed one. `loss` is what the healthy one loses, by
+by a fifth). The time of a pass runs from its first instance sent to its last confirmed. `loss` is what the healthy one loses, by
 the medians of all rounds (a peer's own published figure: 8 588 down to 2 244 objects a second).
 """
 
@@ -29,7 +29,7 @@ from dimse.acceptance import Accept, AssociationInfo, StoreAnswer, StoreRequest
 from dimse.blocking import Server, listen
 
 _PASS = """
-SELECT count(*), count(*) FILTER (WHERE d.status = 'confirmed'), extract(epoch FROM max(d.confirmed_at) - min(d.created_at))
+SELECT count(*), count(*) FILTER (WHERE d.status = 'confirmed'), extract(epoch FROM max(d.confirmed_at) - min(d.sent_at))
 FROM transfers_delivery d JOIN nodes_node n ON n.id = d.node_id WHERE n.name = 'healthy' AND d.id > %s
 """
 _OF = "SELECT count(*) FROM transfers_delivery d JOIN nodes_node n ON n.id = d.node_id WHERE n.name = %s AND d.status = %s"

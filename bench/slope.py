@@ -1,6 +1,6 @@
 """Does receiving and indexing get slower while the catalogue grows? The same load at each size of the catalogue.
 
-    python -m bench.slope [--instances 0,1000000,2500000,5000000] [--count 3000] [--associations 4] [--rounds 3]
+    python -m bench.slope [--instances 0,1000000,2500000,5000000] [--count 3000] [--associations 4] [--rounds 5]
 
 The catalogue is filled as in `bench.find` (ten instances a study, straight into the tables); then each round sends new
 small instances (10.9 KB) and waits until the last one is in the index. `inst_s` is to the last answer, `indexed_s` to the
@@ -10,6 +10,7 @@ last row. The ratio compares the medians with those of the smallest catalogue.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -44,6 +45,16 @@ def _round(gantry: Gantry, loaded: fastscu.Loaded, associations: int) -> dict[st
     }  # fmt: skip
 
 
+def _calm(gantry: Gantry, seconds: float = 300.0) -> None:
+    """Until nothing vacuums or analyses what was filled in: of a hospital's years that work is long done."""
+    until = time.monotonic() + seconds
+    quiet = 0
+    while quiet < 3 and time.monotonic() < until:
+        busy = gantry.query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'")[0][0]
+        quiet = 0 if busy else quiet + 1
+        time.sleep(1)
+
+
 def main() -> None:
     """Grow, measure, one JSON line."""
     end_cleanly()
@@ -51,7 +62,7 @@ def main() -> None:
     parser.add_argument("--instances", default="0,1000000,2500000,5000000", help="sizes, ascending, multiples of 500")
     parser.add_argument("--count", type=int, default=3000, help="instances of a round")
     parser.add_argument("--associations", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     sizes = sorted(int(size) for size in options.instances.split(","))
     rows: list[dict[str, Any]] = []
@@ -65,6 +76,8 @@ def main() -> None:
             fill(execute, there, size // 10)
             there = max(there, size // 10)
             execute("CHECKPOINT", {})
+            os.sync()
+            _calm(gantry)
             for number in range(options.rounds):
                 row = _round(gantry, _loaded(f"slope-{size}-{number}-{options.count}", options.count), options.associations)
                 rows.append({"instances": size, "round": number, **row})

@@ -27,6 +27,7 @@ from psycopg import sql
 from gantry.main import postgres_user
 from gantry.main.errors import HomeError, PostgresFailed, PostgresMissing
 from gantry.main.home import Home, locked
+from gantry.main.postgres_memory import shared_buffers
 from gantry.main.postgres_user import Runner
 
 PORT = 5432
@@ -43,7 +44,6 @@ SETTINGS: Mapping[str, str] = {
     "unix_socket_permissions": "0700",
     "password_encryption": "scram-sha-256",
     "max_connections": "100",
-    "shared_buffers": "128MB",
     "wal_compression": "on",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
@@ -97,11 +97,11 @@ class Postgres:
     """The server of one home. Not for use by several threads at once."""
 
     def __init__(self, home: Home, settings: Mapping[str, str] | None = None) -> None:
-        """`settings` add to or replace SETTINGS."""
+        """`settings` add to or replace SETTINGS and the share of the memory."""
         self.home = home
         self.data = home.path / "postgres"
         self.sockets = socket_folder(home)
-        self._settings = {**SETTINGS, **(settings or {})}
+        self._settings = {**SETTINGS, "shared_buffers": shared_buffers(), **(settings or {})}
         self._child: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
 
