@@ -37,7 +37,7 @@ _TRY = {
     "startup": ["--cold-rounds", "0"],
     "rules": ["--try"],
     "isolation": ["--scale", "0.02", "--warm-mb", "16"],
-    "slope": ["--instances", "0,5000", "--count", "100"],
+    "slope": ["--instances", "5000", "--count", "100"],
     "scrub": ["--scale", "0.01", "--warm-mb", "16"],
     "access": ["--try"],
 }

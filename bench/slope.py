@@ -1,10 +1,11 @@
 """Does receiving and indexing get slower while the catalogue grows? The same load at each size of the catalogue.
 
-    python -m bench.slope [--instances 0,1000000,2500000,5000000] [--count 3000] [--associations 4] [--rounds 5]
+    python -m bench.slope [--instances 1000000,5000000] [--count 5000] [--associations 4] [--rounds 5]
 
-The catalogue is filled as in `bench.find` (ten instances a study, straight into the tables); then each round sends new
-small instances (10.9 KB) and waits until the last one is in the index. `inst_s` is to the last answer, `indexed_s` to the
-last row. The ratio compares the medians with those of the smallest catalogue.
+Two instances run beside each other: `small` begins empty and gets only what is measured; the catalogue of `large` is filled
+as in `bench.find` (ten instances a study, straight into the tables). Rounds send the same new small instances (10.9 KB) to
+one and to the other in turns, so that the disk and the machine are the same for both, and wait until the last one is in
+the index. `inst_s` is to the last answer, `indexed_s` to the last row. The ratio is large by small, by their medians.
 """
 
 from __future__ import annotations
@@ -55,44 +56,60 @@ def _calm(gantry: Gantry, seconds: float = 300.0) -> None:
         time.sleep(1)
 
 
+def _grow(gantry: Gantry, there: int, studies: int) -> int:
+    """Fill up to so many studies and wait until the machine is calm again; how many there are now."""
+    assert gantry._connection is not None
+    execute: Callable[[str, dict[str, int]], Any] = gantry._connection.execute
+    execute("SET synchronous_commit = off", {})
+    fill(execute, there, studies)
+    execute("CHECKPOINT", {})
+    os.sync()
+    _calm(gantry)
+    return max(there, studies)
+
+
+def _medians(rows: list[dict[str, Any]], size: int, home: str) -> dict[str, float]:
+    ours = [row for row in rows if row["instances"] == size and row["home"] == home]
+    return {key: statistics.median(row[key] for row in ours) for key in ("inst_s", "indexed_s", "cpu_s_per_1000")}
+
+
 def main() -> None:
-    """Grow, measure, one JSON line."""
+    """Grow one, leave the other, measure both in turns; one JSON line."""
     end_cleanly()
     parser = argparse.ArgumentParser(description="Measure receiving while the catalogue grows.")
-    parser.add_argument("--instances", default="0,1000000,2500000,5000000", help="sizes, ascending, multiples of 500")
-    parser.add_argument("--count", type=int, default=3000, help="instances of a round")
+    parser.add_argument("--instances", default="1000000,5000000", help="sizes, ascending, multiples of 500")
+    parser.add_argument("--count", type=int, default=5000, help="instances of a round")
     parser.add_argument("--associations", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     sizes = sorted(int(size) for size in options.instances.split(","))
     rows: list[dict[str, Any]] = []
-    with Workplace() as place, Gantry("gantry", place.fresh("slope")) as gantry:
-        assert gantry._connection is not None
-        execute: Callable[[str, dict[str, int]], Any] = gantry._connection.execute
-        execute("SET synchronous_commit = off", {})
-        _round(gantry, _loaded("slope-warm", max(200, options.count // 5)), options.associations)
+    with (
+        Workplace() as place,
+        Gantry("gantry", place.fresh("small")) as small,
+        Gantry("gantry", place.fresh("large")) as large,
+    ):
+        homes = {"small": small, "large": large}
+        for gantry in homes.values():
+            _round(gantry, _loaded("slope-warm", max(200, options.count // 5)), options.associations)
         there = 0
         for size in sizes:
-            fill(execute, there, size // 10)
-            there = max(there, size // 10)
-            execute("CHECKPOINT", {})
-            os.sync()
-            _calm(gantry)
+            there = _grow(large, there, size // 10)
             for number in range(options.rounds):
-                row = _round(gantry, _loaded(f"slope-{size}-{number}-{options.count}", options.count), options.associations)
-                rows.append({"instances": size, "round": number, **row})
-                note(f"slope {size} round {number}: {row['inst_s']}/s, indexed {row['indexed_s']}/s {row['errors'] or ''}")
-    medians = [
-        {
-            "instances": size,
-            **{key: statistics.median(row[key] for row in rows if row["instances"] == size) for key in ("inst_s", "indexed_s")},
-        }
-        for size in sizes
+                loaded = _loaded(f"slope-{size}-{number}-{options.count}", options.count)
+                for home in ("small", "large") if number % 2 == 0 else ("large", "small"):
+                    row = _round(homes[home], loaded, options.associations)
+                    rows.append({"instances": size, "home": home, "round": number, **row})
+                    note(f"{home} {size} round {number}: {row['inst_s']}/s, indexed {row['indexed_s']}/s {row['errors'] or ''}")
+    medians: list[dict[str, Any]] = [
+        {"instances": size, "home": home, **_medians(rows, size, home)} for size in sizes for home in homes
     ]
-    first = medians[0]
     ratios = [
-        {"instances": row["instances"], **{key: round(row[key] / first[key], 3) for key in ("inst_s", "indexed_s")}}
-        for row in medians
+        {
+            "instances": one["instances"],
+            **{key: round(other[key] / one[key], 3) for key in ("inst_s", "indexed_s", "cpu_s_per_1000")},
+        }
+        for one, other in zip(medians[::2], medians[1::2], strict=True)
     ]
     report("slope", options, medians=medians, ratios=ratios, runs=rows)
 
