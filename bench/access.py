@@ -49,7 +49,7 @@ def _people(studies: int, grants: int) -> dict[str, Any]:
     from gantry.accounts.models import Grant, Institute
     from gantry.audit.record import SYSTEM
 
-    made = {}
+    made: dict[str, Any] = {}
     for name, role, places in (
         ("everything", "clinician", []), ("200 grants", "none", ["empty"]), ("a twentieth and 200 grants", "none", ["I7"]),
         ("a half and 200 grants", "none", ["I21"]), ("viewer: a half, masked", "none", ["I21"]),

@@ -1,6 +1,6 @@
 """What a viewer waits for: metadata of a series, raw frames, pictures, thumbnails; beside Orthanc's REST where it has the like.
 
-    python -m bench.dicomweb [--rounds 3] [--instances 600] [--seconds 3] [--peers gantry,orthanc]
+    python -m bench.dicomweb [--rounds 3] [--instances 600] [--seconds 3] [--peers gantry,orthanc] [--try]
 
 Both are filled with the same CT slices (512 x 512, 16 bit) and asked over one connection, then over four. `metadata` of
 Orthanc is its `instances-tags` of the series, which says the same in its own form; `rendered` its `preview`.
@@ -151,7 +151,7 @@ def _orthanc(folder: Path, files: data.DataSet, options: argparse.Namespace) -> 
     with Orthanc("orthanc", folder, **settings):
         line = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         for item in files.items:
-            line.request("POST", "/instances", body=Path(item.path).read_bytes())
+            line.request("POST", "/instances", body=(files.folder / item.path).read_bytes())
             answer = line.getresponse()
             if answer.status != 200:
                 raise PeerError(f"orthanc answered {answer.status} to an upload")
@@ -177,7 +177,10 @@ def main() -> None:
     parser.add_argument("--instances", type=int, default=600)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--peers", default="gantry,orthanc")
+    parser.add_argument("--try", dest="small", action="store_true", help="one round, small: does it work?")
     options = parser.parse_args()
+    if options.small:
+        options.rounds, options.instances, options.seconds = 1, 20, 0.5
     end_cleanly()
     data.PLANS["series"] = data.Plan("series", options.instances, 1, data.CT, "CT", 512, 512, 1)
     files = data.load("series")
@@ -185,15 +188,27 @@ def main() -> None:
     with Workplace() as place:
         for number in range(options.rounds):
             for name in summary.in_turns(options.peers.split(","), number):
-                warm_memory()
+                warm_memory(200 if options.small else 1600)
                 folder = place.fresh(name)
                 try:
-                    rows += (_ours if name == "gantry" else _orthanc)(folder, files, options)
+                    found = (_ours if name == "gantry" else _orthanc)(folder, files, options)
+                    rows += [{**row, "round": number} for row in found]
                 except (PeerError, OSError, subprocess.SubprocessError) as error:
-                    rows.append({"peer": name, "wish": "", "askers": 0, "errors": [f"{type(error).__name__}: {error}"[:500]]})
+                    rows.append(
+                        {
+                            "peer": name,
+                            "wish": "",
+                            "askers": 0,
+                            "round": number,
+                            "errors": [f"{type(error).__name__}: {error}"[:500]],
+                        }
+                    )
                     note(f"{name}: {error}")
                 place.drain(folder)
-    report("dicomweb", options, instances=len(files.items), rows=rows)
+    report(
+        "dicomweb", options, instances=len(files.items), rows=rows, medians=summary.medians(rows, ["peer", "wish", "askers"], "p50_ms"),
+        ratios=summary.ratios(rows, case=["wish", "askers"], who="peer", ours=["gantry"], value="p50_ms", more_is_better=False),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

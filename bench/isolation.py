@@ -181,9 +181,12 @@ def main() -> None:
     with Workplace() as place:
         rows = _measure(place.fresh("isolation"), options)
     found = {case: [row["inst_s"] for row in rows if row["case"] == case] for case in ("alone", "beside")}
-    losses = [1 - beside / alone for alone, beside in zip(found["alone"], found["beside"], strict=True)]
+    pairs = [
+        {"round": number, "alone": alone, "beside": beside, "loss": round(1 - beside / alone, 4)}
+        for number, (alone, beside) in enumerate(zip(found["alone"], found["beside"], strict=True))
+    ]
     loss = round(1 - median(found["beside"]) / median(found["alone"]), 4)
-    report("isolation", options, loss=loss, loss_by_round=[round(one, 4) for one in losses], runs=rows)
+    report("isolation", options, loss=loss, by_round=pairs, runs=rows)
 
 
 if __name__ == "__main__":

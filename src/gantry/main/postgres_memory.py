@@ -1,7 +1,7 @@
 """How much memory the embedded PostgreSQL keeps for its pages: an eighth of what the machine or the container has.
 
-With 128 MB, its own default, receiving lost a quarter to two fifths of its speed at five million instances: the indexes
-over UIDs take new keys everywhere, and each page that does not fit is written out and fetched again.
+PostgreSQL's own default, 128 MB, does not hold the indexes of a few million instances. Those over UIDs take new keys
+everywhere, and a page that does not fit is written out and fetched again for each.
 """
 
 from __future__ import annotations
