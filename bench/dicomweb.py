@@ -36,8 +36,14 @@ class Asker:
 
     def get(self, path: str, accept: str = "*/*") -> bytes:
         """The body. PeerError unless 200."""
-        self._line.request("GET", path, headers={**self._headers, "Accept": accept, "Accept-Encoding": "gzip"})
-        answer = self._line.getresponse()
+        headers = {**self._headers, "Accept": accept, "Accept-Encoding": "gzip"}
+        try:
+            self._line.request("GET", path, headers=headers)
+            answer = self._line.getresponse()
+        except (http.client.RemoteDisconnected, ConnectionError):  # it was idle for longer than the peer keeps it
+            self._line.close()
+            self._line.request("GET", path, headers=headers)
+            answer = self._line.getresponse()
         body = answer.read()
         if answer.status != 200:
             raise PeerError(f"{answer.status} for {path}: {body[:300]!r}")

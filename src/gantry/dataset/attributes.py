@@ -94,7 +94,7 @@ def _vr_names(encoding: Encoding) -> dict[int, str]:
     return {vr: encoding.vr_name(vr).decode() for vr in (*encoding.short_vrs, *encoding.long_vrs)}
 
 
-class _Reader:
+class Reader:
     """One pass."""
 
     def __init__(self, read: Read, size: int, encoding: Encoding, first: bytes) -> None:
@@ -117,12 +117,14 @@ class _Reader:
         """Have the bytes at `position`."""
         self.base, self.data = position, self.read(position, _CHUNK)
 
-    def elements(self, position: int, end: int, encoding: Encoding, depth: int, *, item: bool) -> tuple[list[Element], int]:
-        """The elements from `position` to `end` or to the end of the item; and the position behind."""
+    def elements(
+        self, position: int, end: int, encoding: Encoding, depth: int, *, item: bool, most: int = MAX_ELEMENTS
+    ) -> tuple[list[Element], int]:
+        """The elements from `position` to `end` or to the end of the item, `most` of them; and the position behind."""
         found: list[Element] = []
         tag_of, pair = encoding.tag, encoding.implicit_pair.unpack_from
         head = self._implicit_head if encoding.implicit else self._explicit_head
-        while position + 8 <= end and not self.stopped:
+        while position + 8 <= end and not self.stopped and len(found) < most:
             offset = position - self.base
             if offset < 0 or offset + 12 > len(self.data):
                 self.load(position)
@@ -284,12 +286,11 @@ class Inflated:
         return bytes(self._opened[offset : offset + length])
 
 
-def read_attributes(read: Read, size: int, transfer_syntax_uid: str) -> Attributes:
-    """The elements of the data set of `size` bytes that `read(offset, length)` gives. Raises OSError of `read`."""
+def begin_reading(read: Read, size: int, transfer_syntax_uid: str) -> tuple[Reader, list[str]]:
+    """A reader at the beginning of the data set of `size` bytes that `read(offset, length)` gives, and warnings."""
     warnings: list[str] = []
     first = read(0, _CHUNK)
-    deflated = is_deflated(transfer_syntax_uid)
-    if deflated:
+    if is_deflated(transfer_syntax_uid):
         read = Inflated(read, size).read
         first, size = read(0, _CHUNK), MAX_INFLATED
     encoding = declared_encoding(transfer_syntax_uid)
@@ -298,23 +299,36 @@ def read_attributes(read: Read, size: int, transfer_syntax_uid: str) -> Attribut
         if other is not None and other is not encoding:
             warnings.append(f"the data set is in {other.name}, the transfer syntax says {encoding.name}")
             encoding = other
-    reader = _Reader(read, size, encoding, first)
-    elements, _ = reader.elements(0, size, encoding, 0, item=False)
-    found = Attributes(elements, encoding, [*warnings, *dict.fromkeys(reader.warnings)][:20], read, size)
-    found.direct = not deflated
+    return Reader(read, size, encoding, first), warnings
+
+
+def read_attributes(read: Read, size: int, transfer_syntax_uid: str) -> Attributes:
+    """The elements of the data set of `size` bytes that `read(offset, length)` gives. Raises OSError of `read`."""
+    reader, warnings = begin_reading(read, size, transfer_syntax_uid)
+    elements, _ = reader.elements(0, reader.size, reader.encoding, 0, item=False)
+    warnings = [*warnings, *dict.fromkeys(reader.warnings)][:20]
+    found = Attributes(elements, reader.encoding, warnings, reader.read, reader.size)
+    found.direct = not is_deflated(transfer_syntax_uid)
     return found
 
 
 @contextmanager
-def open_attributes(path: str, offset: int, length: int, transfer_syntax_uid: str) -> Iterator[Attributes]:
-    """The elements of the data set at `offset` of a file; more can be read inside the `with`. Raises OSError."""
+def open_dataset(path: str, offset: int, length: int) -> Iterator[Read]:
+    """Read from the data set of `length` bytes at `offset` of a file. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def read(at: int, count: int) -> bytes:
         return os.pread(descriptor, max(0, min(count, length - at)), offset + at) if at < length else b""
 
     try:
-        yield read_attributes(read, length, transfer_syntax_uid)
+        yield read
     finally:
         with suppress(OSError):
             os.close(descriptor)
+
+
+@contextmanager
+def open_attributes(path: str, offset: int, length: int, transfer_syntax_uid: str) -> Iterator[Attributes]:
+    """The elements of the data set at `offset` of a file; more can be read inside the `with`. Raises OSError."""
+    with open_dataset(path, offset, length) as read:
+        yield read_attributes(read, length, transfer_syntax_uid)

@@ -29,16 +29,33 @@ _TAGS = """
 """
 SHOWN: frozenset[int] = frozenset(int(tag, 16) for tag in _TAGS.split())
 
-#: SOP classes whose pixels often have the patient's name burnt in, unless (0028,0301) says NO: ultrasound, captures,
-#: photographs, video, scanned film. Shown only to those who may know the name.
+#: SOP classes whose pixels often have the patient's name burnt in: ultrasound, captures, photographs, video, scanned film.
 _OFTEN_BURNT_IN = (
     "1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.6.2",
     "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.77.1", "1.2.840.10008.5.1.4.1.1.3", "1.2.840.10008.5.1.4.1.1.6",
 )  # fmt: skip
+#: The same by Modality, for those that write such pictures into another class (PS3.3 C.7.3.1.1.1).
+_MODALITIES = frozenset(["US", "IVUS", "XC", "GM", "SM", "SMR", "ES", "OT", "DG", "HC", "DOC", "EPS", "LP", "EC", "CD"])
+#: What Image Type says of a picture of a screen, or of the label of a slide (PS3.3 C.7.6.1.1.2, C.8.12.4.1.1).
+_SCREENS = ("SCREEN", "SAVE", "CAPTURE", "LABEL")
+_STANDARD = "1.2.840.10008."
 
 
-def may_name_patient(sop_class_uid: str, burnt_in: str) -> bool:
-    """Whether pixels may say who the patient is: `burnt_in` is (0028,0301) Burned In Annotation."""
+def may_name_patient(
+    sop_class_uid: str, *, burnt_in: str, modality: str = "", image_type: str = "", conversion_type: str = ""
+) -> bool:
+    """Whether pixels may say who the patient is.
+
+    Burned In Annotation (0028,0301) decides where it says YES or NO. Where it says nothing, pictures are taken for named
+    that come from a camera, a scanner, a screen or an ultrasound machine, and all of a class that is not the standard's:
+    by SOP class, Modality (0008,0060), Image Type (0008,0008) and Conversion Type (0008,0064), in capitals.
+    """
     if burnt_in in {"YES", "NO"}:
         return burnt_in == "YES"
-    return any(sop_class_uid == root or sop_class_uid.startswith(root + ".") for root in _OFTEN_BURNT_IN)
+    return (
+        any(sop_class_uid == root or sop_class_uid.startswith(root + ".") for root in _OFTEN_BURNT_IN)
+        or not sop_class_uid.startswith(_STANDARD)
+        or modality in _MODALITIES
+        or bool(conversion_type)
+        or any(word in image_type for word in _SCREENS)
+    )

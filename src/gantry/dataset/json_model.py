@@ -25,16 +25,19 @@ def to_json(attributes: Attributes, bulk: str, *, shown_only: bool = False) -> J
 
     `shown_only` leaves out what may say who a patient is: what is kept is named in attributes_shown.
     """
-    writer = _Writer(attributes.encoding, shown_only=shown_only)
+    writer = JsonWriter(attributes.encoding, shown_only=shown_only)
     return writer.dataset(attributes.elements, charset_of(attributes.elements), bulk)
 
 
-class _Writer:
+class JsonWriter:
+    """Writes elements, one data set or item after the other."""
+
     def __init__(self, encoding: Encoding, *, shown_only: bool) -> None:
         self._encoding = encoding
         self._shown_only = shown_only
 
     def dataset(self, elements: list[Element], charset: CharacterSet, bulk: str) -> Json:
+        """One object of them."""
         result: Json = {}
         shown_only = self._shown_only
         for element in elements:

@@ -14,7 +14,8 @@ import signal
 import socket
 import sys
 import warnings
-from struct import pack
+import zlib
+from struct import pack, unpack_from
 from typing import Any
 
 _MEMORY_BYTES = 4 << 30
@@ -25,6 +26,11 @@ _MAX_REASON = 300
 _NATIVE = "1.2.840.10008.1.2.1"
 #: What the samples are in explicit VR big endian: turned round while they are read.
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
+#: JPEG with loss, of eight or of twelve bits (PS3.5 A.4.1).
+_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_RLE = "1.2.840.10008.1.2.5"
+#: Each frame is a deflate stream of its own (PS3.5 A.4.14).
+_DEFLATED_FRAME = "1.2.840.10008.1.2.8.1"
 
 
 def main(descriptor: int) -> None:
@@ -96,6 +102,14 @@ def _decoded(job: dict[str, Any], data: memoryview) -> tuple[Any, str]:
         )
     }  # fmt: skip
     module |= {"allow_excess_frames": False, "number_of_frames": 1}
+    plain_bytes = (job["rows"] * job["columns"] * job["samples_per_pixel"] * job["bits_allocated"] + 7) // 8
+    if syntax == _DEFLATED_FRAME:
+        data = memoryview(_inflated(bytes(data), plain_bytes))
+        job = {**job, "encapsulated": False, "frame_index": 0}
+        syntax = _NATIVE
+    elif syntax == _RLE and job["bits_allocated"] == 1:
+        data = memoryview(_unpacked(bytes(data), plain_bytes))
+        job = {**job, "encapsulated": False, "frame_index": 0}
     if not job["encapsulated"] and job["bits_allocated"] == 1:
         return _bits(job, data), job["photometric_interpretation"]
     if job["encapsulated"]:
@@ -108,6 +122,8 @@ def _decoded(job: dict[str, Any], data: memoryview) -> tuple[Any, str]:
         if syntax == _BIG_ENDIAN and job["bits_allocated"] > 8:
             stream = np.frombuffer(stream, dtype=f">u{job['bits_allocated'] // 8}").byteswap().tobytes()
         syntax = _NATIVE
+    if syntax == _JPEG_EXTENDED and job["bits_stored"] > 8:
+        return _twelve_bits(job, bytes(data)), job["photometric_interpretation"]
     decoder = get_decoder(UID(syntax))
     plugin = "pylibjpeg" if job["encapsulated"] and "pylibjpeg" in decoder.available_plugins else ""
     plain = job["task"] == "plain"
@@ -123,6 +139,60 @@ def _bits(job: dict[str, Any], data: memoryview) -> Any:
     skip = (count * int(job.get("frame_index", 0))) % 8
     bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")[skip : skip + count]
     return bits.reshape(job["rows"], job["columns"])
+
+
+def _inflated(data: bytes, wanted: int) -> bytes:
+    """A deflated frame, never more than its plain bytes."""
+    opened = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, wanted)
+    if len(opened) < wanted:
+        raise ValueError("the deflated frame is shorter than the image")
+    return opened
+
+
+def _unpacked(data: bytes, wanted: int) -> bytes:
+    """Single bits in RLE: one segment of packed bytes (PS3.5 G.3, G.5). The decoders read whole bytes of samples only."""
+    segments, begin = unpack_from("<II", data, 0)
+    if segments != 1 or begin < 64:
+        raise ValueError("single bits in RLE have one segment")
+    out, position = bytearray(), begin
+    while len(out) < wanted and position + 1 < len(data):
+        count = data[position]
+        if count < 128:
+            out += data[position + 1 : position + 2 + count]
+            position += 2 + count
+        else:
+            out += data[position + 1 : position + 2] * (257 - count if count > 128 else 0)
+            position += 2 if count > 128 else 1
+    if len(out) < wanted:
+        raise ValueError("the RLE segment is shorter than the image")
+    return bytes(out[:wanted])
+
+
+def _twelve_bits(job: dict[str, Any], data: bytes) -> Any:
+    """A frame of JPEG extended with more than eight bits: GDCM has the decoder, which pydicom does not ask for."""
+    import gdcm  # type: ignore[import-untyped]
+    import numpy as np
+
+    if job["samples_per_pixel"] != 1 or job["bits_allocated"] != 16:
+        raise ValueError("JPEG of more than eight bits is read for one sample in a pixel only")
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(data)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((job["columns"], job["rows"], 1))
+    image.SetDataElement(element)
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2))
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
+    stored = job["bits_stored"]
+    image.SetPixelFormat(gdcm.PixelFormat(1, 16, stored, stored - 1, job["pixel_representation"]))
+    raw = image.GetBuffer().encode("utf-8", "surrogateescape")  # it gives bytes as text
+    if len(raw) != 2 * job["rows"] * job["columns"]:
+        raise ValueError("the JPEG has another size than the image")
+    return np.frombuffer(raw, dtype="<i2" if job["pixel_representation"] else "<u2").reshape(job["rows"], job["columns"])
 
 
 def _reason(error: Exception) -> str:

@@ -15,14 +15,19 @@ Array = Any
 def picture(frame: Array, photometric: str, job: dict[str, Any]) -> bytes:
     """The bytes of a JPEG or PNG."""
     view = job["view"]
+    overlaid = _overlaid(frame, job)
     if view["region"]:
         frame = _region(frame, view["region"])
+        overlaid = None if overlaid is None else _region(overlaid, view["region"])
     if photometric == "PALETTE COLOR":
         painted = _palette(frame, job)
     elif frame.ndim == 3:
         painted = _colour(frame, job)
     else:
         painted = _grey(frame, job)
+    if overlaid is not None:
+        painted = painted.copy()
+        painted[overlaid] = 255
     image = Image.fromarray(np.ascontiguousarray(painted))
     image = _sized(image, view, float(job.get("aspect", 1.0)))
     out = io.BytesIO()
@@ -31,6 +36,35 @@ def picture(frame: Array, photometric: str, job: dict[str, Any]) -> bytes:
     else:
         image.save(out, "JPEG", quality=int(view["quality"]))
     return out.getvalue()
+
+
+def _overlaid(frame: Array, job: dict[str, Any]) -> Array | None:
+    """Where the overlay planes have their bits set; None where nothing is overlaid."""
+    found = None
+    for plane in (job[name] for name in job.get("overlays", ())):
+        height, width = frame.shape[:2]
+        if "data" in plane:
+            count = plane["rows"] * plane["columns"]
+            bits = np.unpackbits(np.frombuffer(plane["data"], dtype=np.uint8), bitorder="little")[plane["skip"] :][:count]
+            if bits.size < count:
+                continue
+            bits = bits.reshape(plane["rows"], plane["columns"]).astype(bool)
+            top, left = plane["origin"]
+            bits = bits[max(0, -top) :, max(0, -left) :]
+            top, left = max(0, top), max(0, left)
+            bits = bits[: max(0, height - top), : max(0, width - left)]
+        elif (
+            frame.ndim == 2
+            and np.issubdtype(frame.dtype, np.integer)
+            and job["bits_stored"] <= plane["bit"] < job["bits_allocated"]
+        ):
+            bits, top, left = (frame >> plane["bit"] & 1).astype(bool), 0, 0
+        else:
+            continue
+        if found is None:
+            found = np.zeros((height, width), dtype=bool)
+        found[top : top + bits.shape[0], left : left + bits.shape[1]] |= bits
+    return found
 
 
 def _region(frame: Array, region: list[float]) -> Array:

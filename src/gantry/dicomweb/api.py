@@ -14,7 +14,7 @@ from gantry.accounts.route import may
 from gantry.dataset.render_pool import warm_renderers
 from gantry.dicomweb import documents, frames, metadata, pictures
 from gantry.dicomweb.errors import refusing
-from gantry.dicomweb.find import find_instance, find_picture, find_series, find_study, note_download
+from gantry.dicomweb.find import find_instance, find_picture, find_study, note_download
 from gantry.dicomweb.negotiation import pick
 from gantry.dicomweb.streaming import pieces_response
 
@@ -30,22 +30,23 @@ _JSON = ("application/dicom+json", "application/json")
 def study_metadata(request: HttpRequest, study: Path[Uid]) -> HttpResponseBase:
     """Attributes of all its instances as DICOM JSON, large values by URL."""
     pick(request, _JSON)
-    return metadata.answer(request, find_study(request, study))
+    return metadata.of_places(request, find_study(request, study))
 
 
 @router.get(_SERIES + "/metadata", auth=may("studies.view"), summary="Metadata of a series")
 def series_metadata(request: HttpRequest, study: Path[Uid], series: Path[Uid]) -> HttpResponseBase:
     """Attributes of its instances as DICOM JSON, in the order of their numbers."""
     pick(request, _JSON)
-    warm_renderers()
-    return metadata.answer(request, find_series(request, series, study=study))
+    answer = metadata.of_series(request, series, study=study)
+    warm_renderers()  # pictures come next; not before, for it takes the processor from this one
+    return answer
 
 
 @router.get(_INSTANCE + "/metadata", auth=may("studies.view"), summary="Metadata of an instance")
 def instance_metadata(request: HttpRequest, study: Path[Uid], series: Path[Uid], instance: Path[Uid]) -> HttpResponseBase:
     """Attributes of one instance as DICOM JSON."""
     pick(request, _JSON)
-    return metadata.answer(request, [find_instance(request, instance, study=study, series=series)])
+    return metadata.of_places(request, [find_instance(request, instance, study=study, series=series)])
 
 
 @router.get(_INSTANCE + "/frames/{numbers}", auth=may("studies.view"), summary="Frames of an instance")

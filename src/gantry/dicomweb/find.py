@@ -58,6 +58,22 @@ class Place:
         return self.patient_level == "full"
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A series by the versions that it is made of, in the order of its instances: tells whether anything changed."""
+
+    study_row: int
+    study_instance_uid: str
+    patient_id: str
+    patient_level: Level
+    versions: list[int] | None
+
+    @property
+    def identified(self) -> bool:
+        """The actor may know who the patient is."""
+        return self.patient_level == "full"
+
+
 def _statement(name: str, allowed: Access) -> Any:
     sql = database.statements("gantry.dicomweb")[name]
     # Looked up for this one study; `into` would first count all that the actor sees.
@@ -89,6 +105,19 @@ def find_series(request: HttpRequest, series: str, *, study: str | None = None, 
         raise NotFound("There is no such series.")
     note_look(request, places[0])
     return places
+
+
+def mark_series(request: HttpRequest, series: str, *, study: str | None = None) -> Marked:
+    """Which versions a series is made of, for who may look at it. Raises NotFound."""
+    allowed = access(actor_of(request), "studies.view")
+    values = {"series": series, "study": study, "limit": MAX_INSTANCES + 1, **allowed.params}
+    with psycopg.Cursor(connection.of_request(), row_factory=class_row(Marked)) as found:
+        found.execute(_statement("series_versions", allowed), values)
+        marked = found.fetchone()
+    if marked is None or not marked.versions:
+        raise NotFound("There is no such series.")
+    note_look(request, marked)
+    return marked
 
 
 def find_study(request: HttpRequest, study: str, *, action: str = "studies.view", limit: int = MAX_INSTANCES + 1) -> list[Place]:
@@ -146,7 +175,7 @@ class _Looks:
 _looks = _Looks()
 
 
-def note_look(request: HttpRequest, place: Place) -> None:
+def note_look(request: HttpRequest, place: Place | Marked) -> None:
     """Into the audit, once in AGAIN_SECONDS for a study and person or token."""
     actor = actor_of(request)
     if _looks.first((actor.user_id, actor.token_id, place.study_row)):

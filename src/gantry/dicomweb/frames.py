@@ -9,14 +9,15 @@ from contextlib import suppress
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from gantry.dataset.attributes import open_attributes
+from gantry.dataset.attributes import open_attributes, open_dataset
 from gantry.dataset.errors import DatasetError
 from gantry.dataset.frames import Layout
+from gantry.dataset.jpeg_process import HEAD_BYTES, is_mislabelled
 from gantry.dataset.render import plain_frame
 from gantry.dicomweb.errors import BadParameter, refusing
 from gantry.dicomweb.find import Place
 from gantry.dicomweb.layouts import Known, known_of
-from gantry.dicomweb.negotiation import Form, frame_form
+from gantry.dicomweb.negotiation import EXPLICIT_LITTLE, OCTETS, Form, frame_form
 from gantry.dicomweb.streaming import Pieces, etag_of, in_threads, kept, pieces_response, unchanged
 
 #: Frames that one request may name.
@@ -51,6 +52,9 @@ def answer(request: HttpRequest, place: Place, frames: list[int]) -> HttpRespons
     made = form.decoded or not known.direct or (not layout.encapsulated and layout.frame_bits % 8 != 0)
     with refusing():
         pieces = [layout.pieces(frame) for frame in frames]
+        if not made and layout.encapsulated and _mislabelled(place, layout, pieces[0]):
+            # A viewer that believes the label would paint garbage.
+            form, made = Form(OCTETS, EXPLICIT_LITTLE, form.multipart, decoded=True), True
         if made:
             response = _made(place, known, frames, form)
         elif form.multipart:
@@ -58,6 +62,12 @@ def answer(request: HttpRequest, place: Place, frames: list[int]) -> HttpRespons
         else:
             response = pieces_response(place.path, _in_file(place, pieces[0]), form.part_type)
     return kept(response, etag)  # type: ignore[no-any-return]
+
+
+def _mislabelled(place: Place, layout: Layout, pieces: list[tuple[int, int]]) -> bool:
+    with open_dataset(place.path, place.dataset_offset, place.dataset_bytes) as read:
+        head = read(pieces[0][0], min(pieces[0][1], HEAD_BYTES))
+    return is_mislabelled(layout.transfer_syntax_uid, head)
 
 
 def _in_file(place: Place, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -76,8 +76,14 @@ def read_layout(place: Place, attributes: Attributes) -> Known:
 
 def _read(place: Place, attributes: Attributes) -> Known:
     layout = layout_of(attributes, place.transfer_syntax_uid)
-    burnt_in = Values(attributes).text(0x00280301).upper()
-    known = Known(layout, may_name_patient(place.sop_class_uid, burnt_in), attributes.direct)
+    values = Values(attributes)
+    image_type = attributes.get(0x00080008)
+    names = may_name_patient(
+        place.sop_class_uid, burnt_in=values.text(0x00280301).strip().upper(), modality=values.text(0x00080060).strip().upper(),
+        image_type=(attributes.bytes_of(image_type, 1024) if image_type else b"").decode("ascii", "replace").upper(),
+        conversion_type=values.text(0x00080064).strip(),
+    )  # fmt: skip
+    known = Known(layout, names, attributes.direct)
     _kept.put(place.version_id, known)
     return known
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Lock
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from gantry.dataset.attributes import open_attributes
-from gantry.dataset.json_model import to_json
+from gantry.dataset.attributes import open_dataset
+from gantry.dataset.json_series import SeriesWriter, Texts
 from gantry.dicomweb.errors import TooMuchAtOnce
-from gantry.dicomweb.find import MAX_INSTANCES, Place
+from gantry.dicomweb.find import MAX_INSTANCES, Place, find_series, mark_series
 from gantry.dicomweb.streaming import kept, unchanged
 from gantry.storage import errors as storage_errors
 
@@ -62,67 +62,89 @@ _kept = _Kept()
 _reading = tuple(Lock() for _ in range(16))
 
 
-def answer(request: HttpRequest, places: Sequence[Place]) -> HttpResponse:
+def of_places(request: HttpRequest, places: Sequence[Place]) -> HttpResponse:
     """The metadata of these instances, in their order. Raises TooMuchAtOnce."""
-    if len(places) > MAX_INSTANCES:
+    identified = all(place.identified for place in places)
+    return _answer(request, [place.version_id for place in places], lambda: places, identified=identified)
+
+
+def of_series(request: HttpRequest, series: str, *, study: str) -> HttpResponse:
+    """The metadata of a series, in the order of its numbers. Raises NotFound, TooMuchAtOnce."""
+    marked = mark_series(request, series, study=study)
+    versions = marked.versions or []
+    return _answer(request, versions, lambda: find_series(request, series, study=study), identified=marked.identified)
+
+
+def _answer(
+    request: HttpRequest, versions: Sequence[int], find: Callable[[], Sequence[Place]], *, identified: bool
+) -> HttpResponse:
+    """What is kept of these versions, or what is read of them anew."""
+    if len(versions) > MAX_INSTANCES:
         raise TooMuchAtOnce(f"More than {MAX_INSTANCES} instances.", remedy="Ask for one series, or one instance, at once.")
     base = request.build_absolute_uri("/dicomweb")
-    name = _name(base, places)
-    etag = f'"{name[:24]}"'
-    if (same := unchanged(request, etag)) is not None:
+    name = _name(base, versions, identified=identified)
+    if (same := unchanged(request, _etag(name))) is not None:
         return same
     packed = _kept.get(name)
     if packed is None:
         with _reading[int(name[:4], 16) % len(_reading)]:
             packed = _kept.get(name)
             if packed is None:
-                packed = gzip.compress(_written(places, base), compresslevel=1, mtime=0)
+                places = find()
+                # Something may have changed since it was marked: what is kept has the name of what was read.
+                identified = all(place.identified for place in places)
+                name = _name(base, [place.version_id for place in places], identified=identified)
+                packed = gzip.compress(_written(places, base, identified=identified), compresslevel=1, mtime=0)
                 _kept.put(name, packed)
     takes_packed = "gzip" in request.headers.get("Accept-Encoding", "")
     response = HttpResponse(packed if takes_packed else gzip.decompress(packed), content_type=MEDIA)
     if takes_packed:
         response["Content-Encoding"] = "gzip"
-    kept(response, etag)
+    kept(response, _etag(name))
     return response
 
 
-def _name(base: str, places: Sequence[Place]) -> str:
-    mark = hashlib.sha256(base.encode())
-    for place in places:
-        mark.update(b"%d %d;" % (place.version_id, place.identified))
-    return mark.hexdigest()
+def _name(base: str, versions: Sequence[int], *, identified: bool) -> str:
+    return hashlib.sha256(f"{base} {identified} ".encode() + array("q", versions).tobytes()).hexdigest()
 
 
-def _written(places: Sequence[Place], base: str) -> bytes:
-    parts, total = [], 0
+def _etag(name: str) -> str:
+    return f'"{name[:24]}"'
+
+
+def _written(places: Sequence[Place], base: str, *, identified: bool) -> bytes:
+    writer, parts, total = SeriesWriter(shown_only=not identified), [], 0
     for place in places:
-        part = json.dumps(_of_instance(place, base), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        part = _of_instance(place, base, writer)
         total += len(part)
         if total > MAX_ANSWER:
             raise TooMuchAtOnce("The metadata have more than 256 MB.", remedy="Ask for one instance at once.")
         parts.append(part)
-    return ("[" + ",".join(parts) + "]").encode("utf-8", "replace")
+    return b"[" + b",".join(parts) + b"]"
 
 
-def _of_instance(place: Place, base: str) -> dict[str, Any]:
+def _of_instance(place: Place, base: str, writer: SeriesWriter) -> bytes:
     """Of one; from the index where its file is away or too damaged to say who it is."""
     bulk = (
         f"{base}/studies/{place.study_instance_uid}/series/{place.series_instance_uid}"
         f"/instances/{place.sop_instance_uid}/bulkdata"
     )  # fmt: skip
-    found: dict[str, Any] = {}
+    found: Texts = {}
     with (
         suppress(OSError, storage_errors.StorageError),
-        open_attributes(place.path, place.dataset_offset, place.dataset_bytes, place.transfer_syntax_uid) as attributes,
+        open_dataset(place.path, place.dataset_offset, place.dataset_bytes) as read,
     ):
-        found = to_json(attributes, bulk, shown_only=not place.identified)
-    identity = (
-        ("00080016", place.sop_class_uid), ("00080018", place.sop_instance_uid),
-        ("0020000D", place.study_instance_uid), ("0020000E", place.series_instance_uid),
-    )  # fmt: skip
-    for tag, value in identity:
-        if not found.get(tag, {}).get("Value"):
-            found[tag] = {"vr": "UI", "Value": [value]}
+        found = writer.write(read, place.dataset_bytes, place.transfer_syntax_uid, bulk)
+    for tag, value in (
+        (0x00080016, place.sop_class_uid), (0x00080018, place.sop_instance_uid),
+        (0x0020000D, place.study_instance_uid), (0x0020000E, place.series_instance_uid),
+    ):  # fmt: skip
+        if '"Value":' not in found.get(tag, ""):  # in a value it would stand with escaped quotes
+            found[tag] = _uid_text(tag, value)
     # As the instance level of a query says it (PS3.18 10.6.3.3.3): a viewer must know what it will get.
-    found["00083002"] = {"vr": "UI", "Value": [place.transfer_syntax_uid]}
-    return dict(sorted(found.items()))
+    found[0x00083002] = _uid_text(0x00083002, place.transfer_syntax_uid)
+    return ("{" + ",".join([found[tag] for tag in sorted(found)]) + "}").encode("utf-8", "replace")
+
+
+def _uid_text(tag: int, value: str) -> str:
+    return f'"{tag:08X}":{{"vr":"UI","Value":[{json.dumps(value)}]}}'

@@ -9,9 +9,9 @@ from django.http import HttpRequest
 from gantry.dicomweb.errors import NotAcceptable
 
 OCTETS = "application/octet-stream"
-_EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 #: Uncompressed transfer syntaxes; their samples are the same but for big endian.
-NATIVE = frozenset({"1.2.840.10008.1.2", _EXPLICIT_LITTLE, "1.2.840.10008.1.2.1.99"})
+NATIVE = frozenset({"1.2.840.10008.1.2", EXPLICIT_LITTLE, "1.2.840.10008.1.2.1.99"})
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _MEDIA = {
     "image/jpeg": ("50", "51", "57", "70"), "image/jls": ("80", "81"), "image/jp2": ("90", "91"), "image/jpx": ("92", "93"),
@@ -94,7 +94,7 @@ def frame_form(request: HttpRequest, stored: str, *, big_endian: bool, several: 
     compressed is then decoded. `transfer-syntax=*` takes it as it is.
     """
     native = not big_endian and (stored in NATIVE or stored not in _STORED)
-    as_stored = (_STORED.get(stored, OCTETS), _EXPLICIT_LITTLE if native and stored in NATIVE else stored)
+    as_stored = (_STORED.get(stored, OCTETS), EXPLICIT_LITTLE if native and stored in NATIVE else stored)
     for wish in wishes(request):
         if several and not wish.multipart and wish.media != "*/*":
             continue
@@ -103,7 +103,7 @@ def frame_form(request: HttpRequest, stored: str, *, big_endian: bool, several: 
         if wish.syntax in {"*", stored} and (anything or _covers(wish.media, as_stored[0])):
             return Form(*as_stored, multipart, decoded=False)
         if wish.syntax in {"", *NATIVE} and anything:
-            return Form(OCTETS, _EXPLICIT_LITTLE, multipart, decoded=not native)
+            return Form(OCTETS, EXPLICIT_LITTLE, multipart, decoded=not native)
         if not wish.syntax and _covers(wish.media, as_stored[0]):
             return Form(*as_stored, multipart, decoded=False)
     raise NotAcceptable(f"The frames are stored as {as_stored[0]}; they can be given as that, or as plain bytes.")

@@ -53,7 +53,8 @@ _kept = _Kept()
 def rendered(request: HttpRequest, place: Place, frame: int) -> HttpResponse:
     """One frame as a picture. Raises RequestRefused."""
     media = pick(request, MEDIA)
-    view = replace(view_of(request), media="image/png" if media == "image/png" else "image/jpeg")
+    # Overlay planes may hold text, and so a name.
+    view = replace(view_of(request), media="image/png" if media == "image/png" else "image/jpeg", overlays=place.identified)
     return _answer(request, place, frame, view, keep=False)
 
 

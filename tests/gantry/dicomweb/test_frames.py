@@ -74,6 +74,19 @@ def test_any_frame_of_many_is_found(name: str) -> None:
     assert plain.content == data.pixel_array[6].astype("<u4").tobytes()
 
 
+def test_a_jpeg_with_a_wrong_label_is_decoded_here() -> None:
+    content = packed("SC_rgb_jpeg_dcmtk.dcm").read_bytes()
+    wanted = {"accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}
+    right, wrong = (
+        place_bytes(content, instance="2.25.1"),
+        place_bytes(content.replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.4.70"), instance="2.25.2"),
+    )
+    assert b"transfer-syntax=1.2.840.10008.1.2.4.50" in bearer().get(address(right) + "/frames/1", headers=wanted).content[:200]
+    answer = bearer().get(address(wrong) + "/frames/1", headers=wanted)
+    assert b"transfer-syntax=1.2.840.10008.1.2.1\r" in answer.content[:200]
+    assert len(answer.content) > 100 * 100 * 3
+
+
 def test_big_endian_comes_as_little_endian() -> None:
     data = pydicom.dcmread(packed("MR_small_bigendian.dcm"))
     version = place(packed("MR_small_bigendian.dcm"))

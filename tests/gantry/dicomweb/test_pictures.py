@@ -6,7 +6,9 @@ import gzip
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from pydicom.data import get_testdata_file
 from tests.gantry.accounts.people import bearer
 from tests.gantry.dicomweb.placed import address, place, place_bytes
 from tests.support import part10_files
+
+from gantry.dataset.part10 import read_part10
 
 pytestmark = pytest.mark.django_db
 
@@ -82,10 +86,45 @@ class TestPictures:
         part = picture(client.get(address(other) + "/frames/1/rendered?accept=image/png&viewport=64,64,0,0,32,32"))
         assert part.shape == (64, 64)
 
-    def test_single_bits_are_painted(self) -> None:
+    @pytest.mark.parametrize("syntax", ["", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"])
+    def test_single_bits_are_painted(self, syntax: str) -> None:
         data = pydicom.dcmread(packed("liver_1frame.dcm"))
-        got = picture(bearer().get(address(place(packed("liver_1frame.dcm"))) + "/rendered?accept=image/png"))
-        assert np.array_equal(got > 127, data.pixel_array > 0)
+        wanted = data.pixel_array > 0
+        if syntax:  # the same bits in one segment of RLE (PS3.5 annex G), or deflated (PS3.5 A.4.14)
+            bits = data.PixelData
+            runs = b"".join(bytes([len(bits[at : at + 100]) - 1]) + bits[at : at + 100] for at in range(0, len(bits), 100))
+            rle = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x80" + runs
+            deflated = zlib.compressobj(wbits=-15)
+            frame = rle if syntax.endswith(".5") else deflated.compress(bits) + deflated.flush()
+            data.PixelData = pydicom.encaps.encapsulate([frame + bytes(len(frame) % 2)])
+            data["PixelData"].VR = "OB"
+            data["PixelData"].is_undefined_length = True
+            data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.5"
+        saved = io.BytesIO()
+        data.save_as(saved)
+        body = saved.getvalue()[read_part10(memoryview(saved.getvalue()), total=len(saved.getvalue())).dataset_offset :]
+        content = part10_files.part10(
+            body, sop_class=data.SOPClassUID, instance=data.SOPInstanceUID, syntax=syntax or data.file_meta.TransferSyntaxUID
+        )
+        got = picture(bearer().get(address(place_bytes(content)) + "/rendered?accept=image/png"))
+        assert np.array_equal(got > 127, wanted)
+
+    def test_jpeg_of_twelve_bits_is_decoded_as_dcmtk_does(self) -> None:
+        version, client = place(packed("JPEG-lossy.dcm")), bearer()
+        plain = client.get(address(version) + "/frames/1", headers={"accept": "application/octet-stream"})
+        samples = np.frombuffer(plain.content, dtype="<u2")
+        assert (samples.size, int(samples.min()), int(samples.max()), int(samples.sum())) == (1024 * 256, 0, 264, 3767007)
+        assert picture(client.get(address(version) + "/rendered?accept=image/png")).shape == (1024, 256)
+
+    def test_overlays_are_painted_for_those_who_may_know_the_patient(self) -> None:
+        data = pydicom.dcmread(packed("examples_overlay.dcm"))
+        version = place(packed("examples_overlay.dcm"))
+        drawn = data.overlay_array(0x6000) > 0
+        dark = "/rendered?accept=image/png&window=65000,10,linear"
+        seen = picture(bearer().get(address(version) + dark))
+        assert drawn.sum() == 222
+        assert np.array_equal(seen == 255, drawn)
+        assert not picture(bearer("viewer").get(address(version) + dark)).any()
 
     def test_thumbnails_of_instance_series_study_and_frame(self) -> None:
         version, client = place(packed("examples_ybr_color.dcm")), bearer()
@@ -175,6 +214,25 @@ class TestWhoSees:
             assert client.get(path, headers={"accept": "*/*"}).status_code == 403, path
         assert bearer().get(address(burnt) + "/thumbnail").status_code == 200
         assert client.get(address(burnt) + "/thumbnail").status_code == 403  # not from what is kept for others
+
+    @pytest.mark.parametrize(("modality", "extra", "status"), [
+        ("CT", b"", 200), ("US", b"", 403), ("XC", b"", 403), ("US", part10_files.element(0x28, 0x301, "CS", b"NO"), 200),
+        ("CT", part10_files.element(0x28, 0x301, "CS", b"YES "), 403), ("CT", part10_files.element(8, 0x64, "CS", b"WSD"), 403),
+        ("CT", part10_files.element(8, 8, "CS", b"DERIVED\\SECONDARY\\SCREEN SAVE"), 403),
+        ("CT", part10_files.element(8, 8, "CS", b"ORIGINAL\\PRIMARY\\AXIAL"), 200),
+    ])  # fmt: skip
+    def test_where_names_are_often_burnt_in_a_viewer_sees_no_pixels(self, modality: str, extra: bytes, status: int) -> None:
+        data = part10_files.ct_dataset(modality=modality)
+        if extra[:4] == b"\x08\0\x08\0":
+            data = data.replace(part10_files.element(8, 8, "CS", b"ORIGINAL\\PRIMARY\\AXIAL"), extra)
+        else:
+            behind = b"\x08\0\x70\0" if extra[:2] == b"\x08\0" else b"\xe0\x7f\x10\0"
+            data = data.replace(behind, extra + behind, 1)
+        content = part10_files.part10(data, sop_class=part10_files.CT_IMAGE_STORAGE, instance="1.2.1")
+        version = place_bytes(content, instance="1.2.1")
+        for path in ("/rendered", "/thumbnail", "/frames/1", "/bulkdata/7FE00010"):
+            assert bearer("viewer").get(address(version) + path, headers={"accept": "*/*"}).status_code == status, path
+            assert bearer().get(address(version) + path, headers={"accept": "*/*"}).status_code == 200, path
 
     def test_nobody_sees_studies_of_others(self) -> None:
         from tests.gantry.accounts.people import person

@@ -27,6 +27,22 @@ WHERE se.series_instance_uid = %(series)s
 ORDER BY i.instance_number NULLS LAST, i.id
 LIMIT %(limit)s
 
+-- name: series_versions
+SELECT st.id AS study_row, st.study_instance_uid, p.patient_id, /* level */ 'full' AS patient_level,
+       (SELECT array_agg(one.id) FROM (
+          SELECT v.id
+          FROM catalogue_instance i
+          JOIN catalogue_version v ON v.instance_id = i.id AND v.current
+          WHERE i.series_id = se.id
+          ORDER BY i.instance_number NULLS LAST, i.id
+          LIMIT %(limit)s) one) AS versions
+FROM catalogue_series se
+JOIN catalogue_study st ON st.id = se.study_id
+JOIN catalogue_patient p ON p.id = st.patient_id
+WHERE se.series_instance_uid = %(series)s
+  AND (%(study)s::text IS NULL OR st.study_instance_uid = %(study)s::text)
+  AND /* seen */ TRUE
+
 -- name: study
 SELECT v.id AS version_id, st.id AS study_row, st.study_instance_uid, se.series_instance_uid, i.sop_instance_uid,
        i.sop_class_uid, v.transfer_syntax_uid, v.file_path, v.dataset_offset, v.dataset_bytes, v.file_bytes,
