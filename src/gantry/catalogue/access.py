@@ -70,7 +70,7 @@ Found = TypeVar("Found")
 
 
 def mask_study(study: Any) -> Any:
-    """A `StudyFound` with no more of its patient than its level shows."""
+    """A `StudyListed` with no more of its patient than its level shows."""
     if study.patient_level == "full":
         return study
     initials = study.patient_level == "initials"

@@ -14,7 +14,7 @@ from gantry.accounts.errors import NotAllowed, RequestRefused
 from gantry.accounts.page import Text
 from gantry.catalogue.access import Access
 from gantry.catalogue.errors import SearchTooBroad
-from gantry.catalogue.search import State, Wanted, Within
+from gantry.catalogue.search_wanted import State, Wanted, Within
 from gantry.catalogue.search_words import Kind, Term
 
 _STATES = get_args(State)

@@ -11,7 +11,9 @@ import psycopg
 from gantry import database
 from gantry.accounts.allowed import Actor
 from gantry.catalogue.access import Access
-from gantry.catalogue.search import SPANS, Wanted, bounded, conditions_of, moment, since, without
+from gantry.catalogue.search import bounded
+from gantry.catalogue.search_conditions import conditions_of, few_of
+from gantry.catalogue.search_wanted import SPANS, Wanted, moment, since, without
 
 #: Counted up to here; with more, every number means "at least".
 LIMIT = 10_000
@@ -51,10 +53,11 @@ class Facets:
 def count_facets(connection: psycopg.Connection[Any], wanted: Wanted, *, actor: Actor, access: Access) -> Facets:
     """The facets of a search; a facet that narrows it is counted as if it did not. Raises SearchTooBroad."""
     with bounded(connection):
-        base = _count(connection, wanted, actor, access)
+        few = few_of(connection, wanted, access)  # no facet narrows the words
+        base = _count(connection, wanted, actor, access, few)
         facets = []
         for name in FACETS:
-            counted = _count(connection, without(wanted, name), actor, access) if _narrows(wanted, name) else base
+            counted = _count(connection, without(wanted, name), actor, access, few) if _narrows(wanted, name) else base
             facets.append(Facet(name, _sorted(name, counted), _total(counted) > LIMIT))
     total = _total(base)
     return Facets(min(total, LIMIT), total > LIMIT, facets)
@@ -64,8 +67,10 @@ def _narrows(wanted: Wanted, facet: str) -> bool:
     return bool({"modality": wanted.modalities, "state": wanted.states}.get(facet, getattr(wanted, facet, "")))
 
 
-def _count(connection: psycopg.Connection[Any], wanted: Wanted, actor: Actor, access: Access) -> list[tuple[str, str, int]]:
-    conditions = conditions_of(connection, wanted, access)
+def _count(
+    connection: psycopg.Connection[Any], wanted: Wanted, actor: Actor, access: Access, few: Sequence[int] | None
+) -> list[tuple[str, str, int]]:
+    conditions = conditions_of(wanted, access, few)
     # Not the walk that lists take: it would look up each study of all.
     whole = database.statements("gantry.catalogue", "search.sql")["facets"].replace("/* seen */ TRUE", access.seen.among("s.id"))
     sql = conditions.into(whole)

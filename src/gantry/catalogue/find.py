@@ -1,4 +1,4 @@
-"""Search the index: studies, series and instances, a page at a time, newest first.
+"""Search the index: series and instances, a page at a time, newest first. Studies are in `search`.
 
 Every search is one query, whatever it finds. Pages follow keys, not offsets, so that page 1 000 costs what
 page 1 costs and nothing is shown twice because something new came in between.
@@ -17,41 +17,11 @@ import psycopg
 from psycopg.rows import class_row
 
 from gantry import database
-from gantry.catalogue.access import EVERYTHING, Access, Level, mask_study
+from gantry.catalogue.access import EVERYTHING, Access, Level
 from gantry.catalogue.errors import BadCursor
 
 MAX_LIMIT = 1000
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class StudyFound:
-    """A study with its patient, of whom `patient_level` says how much is shown: full, initials, none."""
-
-    id: int
-    study_instance_uid: str
-    patient_id: str
-    issuer_of_patient_id: str
-    patient_name: str
-    patient_birth_date: date | None
-    patient_sex: str
-    study_date: date | None
-    study_time: str
-    accession_number: str
-    study_id: str
-    study_description: str
-    referring_physician_name: str
-    institution_name: str
-    modalities: list[str]
-    series_count: int
-    instance_count: int
-    size_bytes: int
-    conflict_count: int
-    first_received_at: datetime
-    last_received_at: datetime
-    settled_at: datetime | None
-    patient_level: Level = "full"
-    patient_birth_year: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +86,6 @@ class Page(Generic[T]):
     next: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StudyQuery:
-    """Which studies; what is None or empty does not count, all that is given must hold.
-
-    `patient_id`, `patient_name` and `accession_number` take the wildcards * and ? and any case. `study_date` is
-    a range with both ends included. `modality` is one of the study's. `q` is contained in Patient ID, name,
-    accession number or description, or is the whole Study Instance UID. `conflicts`: with or without one.
-    """
-
-    patient_id: str | None = None
-    patient_name: str | None = None
-    accession_number: str | None = None
-    study_date: tuple[date | None, date | None] = (None, None)
-    modality: str | None = None
-    study_instance_uid: str | None = None
-    q: str | None = None
-    conflicts: bool | None = None
-
-
 def like(pattern: str, *, contains: bool = False) -> str:
     """A DICOM wildcard pattern (PS3.4 C.2.2.2.4: * and ?) as a pattern of LIKE, in lower case."""
     escaped = pattern.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -144,45 +95,6 @@ def like(pattern: str, *, contains: bool = False) -> str:
 def _text(value: str | None) -> str | None:
     # No column holds a NUL, and no parameter may: the search finds nothing instead of failing.
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if value else None
-
-
-def _wild(value: str | None) -> str | None:
-    return like(value) if (value := _text(value)) else None
-
-
-def find_studies(
-    connection: psycopg.Connection[Any],
-    query: StudyQuery,
-    *,
-    limit: int = 100,
-    cursor: str | None = None,
-    access: Access = EVERYTHING,
-) -> Page[StudyFound]:
-    """Studies, the last received first; `limit` is at most 1 000; `access` says which, and how much. Raises BadCursor."""
-    after = _decode(cursor, 2)
-    first, last = query.study_date
-    needle = _text((query.q or "").strip())
-    values = {
-        "patient_id": _wild(query.patient_id),
-        "patient_name": _wild(query.patient_name),
-        "accession_number": _wild(query.accession_number),
-        "date_from": first,
-        "date_to": last,
-        "modality": _text(query.modality),
-        "uid": _text(query.study_instance_uid),
-        "q": needle,
-        "q_like": like(needle, contains=True) if needle else None,
-        "conflicts": query.conflicts,
-        "after_at": _moment(after[0]) if after else None,
-        "after_id": after[1] if after else None,
-    }
-    page = _page(connection, Search("find_studies", "s.id", access), StudyFound, values, limit, _study_key)
-    return Page([mask_study(study) for study in page.items], page.next)
-
-
-def _study_key(study: StudyFound) -> list[Any]:
-    """The place of a study in the order of the search."""
-    return [study.last_received_at.isoformat(), study.id]
 
 
 def find_series(
@@ -276,13 +188,3 @@ def _decode(cursor: str | None, width: int) -> list[Any] | None:
     if not isinstance(identifier, int) or isinstance(identifier, bool) or not 0 <= identifier < 2**63:
         raise BadCursor(BadCursor.__doc__)
     return list(key)
-
-
-def _moment(text: object) -> datetime:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise BadCursor(BadCursor.__doc__) from error
-    if moment.tzinfo is None:
-        raise BadCursor(BadCursor.__doc__)
-    return moment

@@ -124,18 +124,21 @@ def _print_outcomes(outcomes: Sequence[tuple[str, str, str]], counts: Mapping[st
 
 def studies(
     query: Annotated[
-        str | None, typer.Argument(help="Part of patient ID, name, accession number or description, or a Study Instance UID.")
+        str | None,
+        typer.Argument(help="As in the search box of the web app: name, Patient ID, accession number, day, modality, UID."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
     json: JsonOption = False,
 ) -> None:
     """List studies, the last received first."""
     with connected(create=False) as connection:
-        from gantry.catalogue.find import StudyQuery, find_studies
+        from gantry.catalogue import Wanted, search_studies
 
-        page = find_studies(connection, StudyQuery(q=query), limit=limit)
+        page = search_studies(connection, Wanted(text=query or ""), limit=limit)
     if json:
-        cli_output.print_json(page.items)
+        cli_output.print_json(
+            [{key: value for key, value in cli_output.plain(item).items() if key != "place"} for item in page.items]
+        )
     else:
         cli_output.print_table(
             _STUDY_COLUMNS,

@@ -26,8 +26,9 @@ from gantry.accounts.allowed import Actor, allowed
 from gantry.accounts.route import actor_of, may
 from gantry.alerts.models import Alert
 from gantry.alerts.schemas import AlertOut
+from gantry.catalogue import Wanted, search_studies
 from gantry.catalogue.access import access
-from gantry.catalogue.find import StudyQuery, find_studies
+from gantry.catalogue.api_studies import in_time
 from gantry.catalogue.schemas import StudyOut
 from gantry.intake import volumes
 from gantry.main import overview_checks
@@ -196,7 +197,8 @@ def _finding(one: Finding) -> dict[str, str]:
 
 
 def _arrivals(actor: Actor) -> list[Any]:
-    return find_studies(connection.of_request(), StudyQuery(), limit=ARRIVALS, access=access(actor)).items
+    with in_time():
+        return search_studies(connection.of_request(), Wanted(), limit=ARRIVALS, access=access(actor)).items
 
 
 _STEPS = (

@@ -23,18 +23,11 @@ from gantry.accounts.allowed import Actor, allowed
 from gantry.accounts.errors import NotFound
 from gantry.accounts.page import Page, Uid
 from gantry.accounts.route import actor_of, may
-from gantry.catalogue.search import wiring
 
 router = Router(tags=["catalogue"])
 
 #: Of each kind of happening so many, the latest.
 LIMIT = 200
-#: For `gantry.catalogue.search`: something of study s waits for a person to let it go.
-HELD_BACK: LiteralString = (
-    "(EXISTS (SELECT FROM transfers_delivery d WHERE d.study_id = s.id AND d.status = 'held') "
-    "OR EXISTS (SELECT FROM routing_heldinstance k WHERE k.study_id = s.id AND k.state = 'held'))"
-)
-wiring.held_back = HELD_BACK
 
 
 class Happening(Schema):

@@ -8,14 +8,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection as orm
 from tests.gantry.catalogue.conftest import NOW, ROOT, make_row
 
 from gantry.accounts.allowed import Actor
 from gantry.accounts.visible import Visible
-from gantry.catalogue import BadCursor, IndexedBatch, search_callers
+from gantry.catalogue import BadCursor, IndexedBatch, Wanted, search_callers, search_conditions, search_studies
 from gantry.catalogue.access import EVERYTHING, Access
 from gantry.catalogue.facets import count_facets
-from gantry.catalogue.search import Sort, Wanted, search_studies
+from gantry.catalogue.search import Sort
 
 Index = Callable[..., IndexedBatch]
 TODAY = date(2026, 3, 2)
@@ -62,16 +63,45 @@ def test_one_box_finds_it(connection: psycopg.Connection) -> None:
     assert [(text, found(connection, text)) for text, _ in CASES] == CASES
 
 
+FILTERS: list[tuple[dict[str, Any], str]] = [
+    ({"modalities": ("MR", "US")}, "42"), ({"modalities": ("CT",)}, "531"), ({"calling_aet": "CT1"}, "631"),
+    ({"called_aet": "GANTRY", "modalities": ["SR"]}, "6"), ({"dated": "week"}, "65"), ({"received": "day"}, ""),
+    ({"states": ("new",)}, "654321"), ({"states": ("new", "conflict")}, ""), ({"conflicts": True}, ""),
+    ({"conflicts": False, "modalities": ("MR",)}, "2"), ({"patient_name": "m?ller^b*"}, "2"), ({"patient_name": "müller*"}, "1"),
+    ({"patient_name": "m?ller^*"}, "21"), ({"patient_name": "*50%"}, "3"), ({"patient_name": "%"}, ""), ({"patient_name": "*山田*"}, "4"),
+    ({"patient_name": "a\0b"}, ""), ({"modalities": ("CT",), "patient_name": "*hara*"}, "3"), ({"patient_id": "P-1"}, "1"),
+    ({"patient_id": "p-*"}, "421"), ({"patient_id": "P_*"}, "3"), ({"accession_number": "b*"}, "53"),
+    ({"accession_number": "B\\2"}, "5"), ({"study_date": (date(2024, 2, 1), date(2024, 3, 1))}, "32"),
+    ({"study_date": (None, date(2024, 1, 1))}, "1"), ({"study_date": (date(2024, 3, 1), None)}, "653"),
+    ({"study_instance_uid": f"{ROOT}.2"}, "2"), ({"study_instance_uid": "\0"}, ""),
+]  # fmt: skip
+
+
 @pytest.mark.usefixtures("archive")
 def test_filters(connection: psycopg.Connection) -> None:
-    assert found(connection, modalities=("MR", "US")) == "42"
-    assert found(connection, calling_aet="CT1") == "631"
-    assert found(connection, called_aet="GANTRY", modalities=["SR"]) == "6"
-    assert found(connection, dated="week") == "65"
-    assert found(connection, received="day") == ""
-    assert found(connection, states=("new",)) == "654321"
-    assert found(connection, states=("new", "conflict")) == ""
-    assert found(connection, patient_name="m?ller^b*") == "2"
+    assert [(wanted, found(connection, **wanted)) for wanted, _ in FILTERS] == FILTERS
+
+
+CURSORS = ["x", "!!", "W10", "bnVsbA", "WyJhIiwgMV0", "WyJ4IiwgdHJ1ZV0", "WzEsMiwzXQ", "W1tbW1tbW1tbW1tb", "ä", "A" * 5000,
+           "WyIyMDI0LTAxLTAxIiwgMV0", "WyJyZWNlaXZlZCIsIHRydWUsICJ4IiwgMV0", "WyJyZWNlaXZlZCIsIHRydWUsICIyMDI2LTAxLTAxIiwgdHJ1ZV0",
+           "WyIyMDI0LTAxLTAxVDAwOjAwOjAwKzAwOjAwIiwgOTk5OTk5OTk5OTk5OTk5OTk5OTldIA"]  # fmt: skip
+
+
+def test_a_made_up_cursor_is_refused(connection: psycopg.Connection) -> None:
+    for cursor in CURSORS:
+        with pytest.raises(BadCursor):
+            search_studies(connection, Wanted(), cursor=cursor)
+
+
+@pytest.mark.usefixtures("archive")
+def test_limits_are_kept_and_the_connection_of_django_will_do(connection: psycopg.Connection) -> None:
+    assert len(search_studies(connection, Wanted(), limit=0).items) == 1
+    assert len(search_studies(connection, Wanted(), limit=10**9).items) == 6
+    orm.ensure_connection()
+    page = search_studies(orm.connection, Wanted(modalities=("CT",), study_date=(date(2024, 1, 1), None)), limit=2)
+    assert [item.patient_id for item in page.items] == ["", "p_3"]
+    following = search_studies(orm.connection, Wanted(modalities=("CT",)), limit=2, cursor=page.next)
+    assert [item.patient_id for item in following.items] == ["P-1"]
 
 
 @pytest.mark.usefixtures("archive")
@@ -126,6 +156,31 @@ def test_what_is_hidden_is_not_searched(connection: psycopg.Connection) -> None:
     assert [found(connection, text, own) for text in ("", "anna", "thorax")] == ["1", "1", ""]
     page = search_studies(connection, Wanted(), sort="name", descending=True, access=mixed)
     assert page.items[0].study_instance_uid == f"{ROOT}.1"
+    connection.rollback()
+
+
+@pytest.mark.usefixtures("archive")
+def test_every_way_to_find_words_finds_the_same(connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.execute("CREATE TEMP TABLE accounts_belonging (institute_id bigint, study_id bigint)")
+    connection.execute(
+        "INSERT INTO accounts_belonging SELECT 7, id FROM catalogue_study WHERE study_instance_uid = ANY(%s)",
+        [[f"{ROOT}.{number}" for number in (1, 2, 5)]],
+    )
+    some = Visible("some", params={"some_institutes": [7], "some_groups": [], "some_user": 1})
+    everything, nothing = Visible("all", everything=True), Visible("none", nothing=True)
+    own, mixed = Access(seen=some, identified=some, initials=nothing), Access(seen=everything, identified=some, initials=nothing)
+    texts = ("anna", "muller", "thorax", "anna schadel", "4711", "knie", "nobody")
+    asked: list[str] = []
+    for common, few in ((0, 4000), (20, 4000), (20, 1), (1, 4000)):
+        monkeypatch.setattr(search_conditions, "COMMON", common)
+        monkeypatch.setattr(search_conditions, "FEW", few)
+        assert [found(connection, text, own) for text in texts] == ["1", "21", "5", "1", "", "2", ""]
+        assert [found(connection, text, mixed) for text in texts] == ["1", "21", "53", "1", "", "2", ""]
+        assert [found(connection, text) for text in texts] == ["61", "21", "53", "1", "6", "2", ""]
+        for text in texts:
+            ids = search_conditions.few_of(connection, Wanted(text=text, today=TODAY), own)
+            asked.append("walk" if ids is None else "few")
+    assert {"walk", "few"} == set(asked)
     connection.rollback()
 
 

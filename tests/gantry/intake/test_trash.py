@@ -16,7 +16,7 @@ from tests.gantry.transfers.seed import add_node
 from tests.support import part10_files as files
 
 from gantry import audit, database
-from gantry.catalogue import Query, StudyQuery, find_studies, locate, lookup_versions, protect, run, trash
+from gantry.catalogue import Query, Wanted, locate, lookup_versions, protect, run, search_studies, trash
 from gantry.catalogue.errors import StudyKept, StudyMissing
 from gantry.catalogue.models import Instance, Patient, Series, Study, Trash, Version
 from gantry.catalogue.remove import remove_study
@@ -59,7 +59,7 @@ def delete(connection: psycopg.Connection, uid: str = ONE, **options: Any) -> tr
 
 def visible(connection: psycopg.Connection) -> dict[str, int]:
     """What lists and queries show: instances by study, by three ways that must agree."""
-    listed = {one.study_instance_uid: one.instance_count for one in find_studies(connection, StudyQuery()).items}
+    listed = {one.study_instance_uid: one.instance_count for one in search_studies(connection, Wanted()).items}
     with connection.transaction():
         asked = {str(row["StudyInstanceUID"]) for row in run(connection, Query("STUDY", "STUDY", {"StudyInstanceUID": ""}))}
     with connection.transaction():

@@ -1,29 +1,3 @@
--- name: find_studies
-SELECT s.id, s.study_instance_uid, p.patient_id, p.issuer_of_patient_id, p.patient_name, p.patient_birth_date,
-       p.patient_sex, s.study_date, s.study_time, s.accession_number, s.study_id, s.study_description,
-       s.referring_physician_name, s.institution_name, s.modalities, s.series_count, s.instance_count, s.size_bytes,
-       s.conflict_count, s.first_received_at, s.last_received_at, s.settled_at, /* level */ 'full' AS patient_level
-FROM catalogue_study s
-JOIN catalogue_patient p ON p.id = s.patient_id
-WHERE s.trashed_at IS NULL
-  AND /* seen */ TRUE
-  AND (%(patient_id)s::text IS NULL OR (lower(p.patient_id) LIKE %(patient_id)s::text AND /* identified */ TRUE))
-  AND (%(patient_name)s::text IS NULL OR (lower(p.patient_name) LIKE %(patient_name)s::text AND /* identified */ TRUE))
-  AND (%(accession_number)s::text IS NULL
-       OR (lower(s.accession_number) LIKE %(accession_number)s::text AND /* leading */ TRUE))
-  AND (%(date_from)s::date IS NULL OR s.study_date >= %(date_from)s::date)
-  AND (%(date_to)s::date IS NULL OR s.study_date <= %(date_to)s::date)
-  AND (%(modality)s::text IS NULL OR s.modalities @> ARRAY[%(modality)s::text])
-  AND (%(uid)s::text IS NULL OR s.study_instance_uid = %(uid)s::text)
-  AND (%(conflicts)s::boolean IS NULL OR (s.conflict_count > 0) = %(conflicts)s::boolean)
-  AND (%(q)s::text IS NULL OR s.study_instance_uid = %(q)s::text OR lower(s.study_description) LIKE %(q_like)s::text
-       OR ((lower(p.patient_id) LIKE %(q_like)s::text OR lower(p.patient_name) LIKE %(q_like)s::text) AND /* identified */ TRUE)
-       OR (lower(s.accession_number) LIKE %(q_like)s::text AND /* leading */ TRUE))
-  AND (%(after_id)s::bigint IS NULL
-       OR (s.last_received_at, s.id) < (%(after_at)s::timestamptz, %(after_id)s::bigint))
-ORDER BY s.last_received_at DESC, s.id DESC
-LIMIT %(limit)s
-
 -- name: find_series
 SELECT se.id, st.study_instance_uid, se.series_instance_uid, se.modality, se.series_number, se.series_description,
        se.body_part_examined, se.protocol_name, se.manufacturer, se.manufacturer_model_name, se.station_name,

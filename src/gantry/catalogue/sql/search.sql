@@ -16,17 +16,26 @@ WHERE s.trashed_at IS NULL AND /* seen */ TRUE AND /* asked */ TRUE
 ORDER BY /* order */ s.id
 LIMIT %(limit)s
 
--- name: few
--- The studies of some words, when they are few; null when they are common, as the newest studies show.
-WITH recent AS MATERIALIZED (
-    SELECT count(*) FILTER (WHERE x.words @@ %(few_words)s::tsquery) AS hits
-    FROM (SELECT s.id FROM catalogue_study s ORDER BY s.last_received_at DESC, s.id DESC LIMIT %(recent)s) AS n
-    JOIN catalogue_studysearch x ON x.study_id = n.id
-)
-SELECT CASE WHEN recent.hits <= %(common)s THEN
-    ARRAY(SELECT x.study_id FROM catalogue_studysearch x
-          WHERE x.words @@ %(few_words)s::tsquery AND /* among */ TRUE LIMIT %(few)s) END
-FROM recent
+-- name: sample
+-- Of the newest studies: how many have the words and are shown, and how many have the words.
+SELECT count(*) FILTER (WHERE worded AND /* found */ TRUE AND /* seen */ TRUE), count(*) FILTER (WHERE worded)
+FROM (SELECT x.*, x.words @@ %(few_words)s::tsquery AS worded
+      FROM (SELECT s.id FROM catalogue_study s ORDER BY s.last_received_at DESC, s.id DESC LIMIT %(recent)s) AS n
+      JOIN catalogue_studysearch x ON x.study_id = n.id OFFSET 0) AS x
+
+-- name: sample_of_sight
+-- Of the newest studies: how many are seen.
+SELECT count(*) FILTER (WHERE /* seen */ TRUE)
+FROM (SELECT s.id AS study_id FROM catalogue_study s ORDER BY s.last_received_at DESC, s.id DESC LIMIT %(recent)s) AS x
+
+-- name: few_by_words
+-- Found by the index of words, and each looked up whether it is seen.
+SELECT ARRAY(SELECT x.study_id FROM catalogue_studysearch x
+             WHERE x.words @@ %(few_words)s::tsquery AND /* seen */ TRUE AND /* found */ TRUE LIMIT %(few)s)
+
+-- name: few_by_sight
+-- Of those that are seen, each looked up whether it has the words.
+SELECT ARRAY(SELECT x.study_id FROM catalogue_studysearch x WHERE /* among */ TRUE AND /* found */ TRUE LIMIT %(few)s)
 
 -- name: facets
 -- Counts over at most so many studies, the newest; the number of them is the total.
