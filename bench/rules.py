@@ -83,7 +83,7 @@ def percentiles(times: list[float], scale: float) -> dict[str, float]:
 
 def decide(count: int, studies: int) -> dict[str, Any]:
     """Microseconds per instance, for the first of each study and for those after it; rules that matched on average."""
-    from gantry.routing.decide import Decider
+    from gantry.routing.compiled import Decider
     from gantry.routing.load import resolve
     from gantry.routing.route import values_of
     from gantry.routing.rules import make

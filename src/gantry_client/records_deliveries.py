@@ -63,3 +63,52 @@ class Decision:
     study_instance_uid: str | None
     trigger: str
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryAttempt:
+    """Instances of a study that met the same at their `number`-th attempt; `dead` of them were given up.
+
+    `outcome`: confirmed, refused, failed (no answer), damaged, untried (no connection), missing (confirmed, but not found
+    later), silent (the destination as a whole gave no sign of life, `count` times).
+    """
+
+    began_at: datetime
+    cause: str
+    count: int
+    dead: int
+    delivery_ids: tuple[int, ...]
+    dimse_status: int | None
+    ended_at: datetime
+    node: str
+    number: int
+    outcome: str
+    remedy: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A destination now. `bytes` are open, `rate` and `limit` in bytes per second (limit None: none, 0: closed)."""
+
+    away: int
+    breaker: str
+    breaker_since: datetime | None
+    bytes: int
+    dead: int
+    enabled: bool
+    failed: int
+    finish_at: datetime | None
+    held: int
+    kind: str
+    last_error: str
+    last_success_at: datetime | None
+    limit: float | None
+    max_associations: int
+    name: str
+    oldest: datetime | None
+    parallel: int | None
+    rate: float | None
+    retry_at: datetime | None
+    sent: int
+    waiting: int

@@ -114,20 +114,9 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class NewToken:
+class NewToken(Token):
     """A new API token, with the token itself: keep it now."""
 
-    actions: tuple[str, ...]
-    created_at: datetime
-    expires_at: datetime | None
-    id: int
-    institutes: tuple[int, ...] | None
-    last_address: str
-    last_used_at: datetime | None
-    name: str
-    nodes: tuple[str, ...]
-    prefix: str
-    revoked_at: datetime | None
     token: str
 
 

@@ -105,3 +105,25 @@ class Change:
     data: dict[str, Any]
     id: int
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditProblem:
+    """Where a chain of the audit does not hold, and what that means."""
+
+    entry_id: int | None
+    explanation: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCheck:
+    """What a check of the audit found. `problem_count` may be more than the `problems` that are told."""
+
+    anchors: int
+    entries: int
+    head: Any
+    ok: bool
+    problem_count: int
+    problems: tuple[AuditProblem, ...]
+    retirements: int

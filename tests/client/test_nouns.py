@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +190,51 @@ def test_a_position_that_is_gone_is_said(served: Served) -> None:
     tell(2)
     with pytest.raises(PositionGone):
         list(client.changes(10**15))
+
+
+def test_who_we_are_and_the_server(client: Any, tmp_path: Path) -> None:
+    me = client.session()
+    assert (me.username, me.role, me.via) == ("administrator", "administrator", "token")
+    assert (client.may_i("nodes.edit").allowed, client.may_i("nodes.edit", node="nowhere").action) == (True, "nodes.edit")
+    assert list(client.sessions()) == []
+    assert client.end_other_sessions() == 0
+    with pytest.raises(NotFound):
+        client.end_session("00000000-0000-4000-8000-000000000000")
+    assert client.about().version
+    assert {one.name: one.value for one in client.settings()}["aet"] == client.about().aet
+
+
+def test_the_setup_is_looked_at_and_applied(client: Any) -> None:
+    document = client.setup() | {"callers": [{"aet": "CT7"}]}
+    looked = client.apply_setup(document, dry_run=True)
+    assert [(one.section, one.key, one.change) for one in looked.changes] == [("callers", "CT7", "added")]
+    assert client.apply_setup(document, expected=looked.state).changed
+    with pytest.raises(ConflictError):
+        client.apply_setup({"gantry": 1, "callers": [{"aet": "CT8"}]}, expected=looked.state)
+    assert not client.apply_setup(client.setup(), dry_run=True).changed
+
+
+def test_the_audit_is_exported_and_checked(client: Any, tmp_path: Path) -> None:
+    client.apply_setup({"gantry": 1, "callers": [{"aet": "CT9"}]})
+    target = tmp_path / "audit.jsonl"
+    size = client.export_audit(target)
+    lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    assert (target.stat().st_size, "file.apply" in {one["act"] for one in lines}) == (size, True)
+    client.export_audit(tmp_path / "audit.csv", form="csv", since=datetime.now(UTC) + timedelta(days=1))
+    assert len((tmp_path / "audit.csv").read_text(encoding="utf-8").splitlines()) <= 1, "nothing of tomorrow"
+    told: list[tuple[int, int]] = []
+    found = client.verify_audit(lambda done, total: told.append((done, total)))
+    assert (found.ok, found.problem_count, found.problems) == (True, 0, ())
+    assert found.entries >= len(lines)
+    assert told
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["audit.csv", "audit.jsonl", "home"], "no draft is left"
+
+
+def test_destinations_and_attempts(client: Any) -> None:
+    stored.deliveries(stored.study("1.2.4", instances=2), stored.node("one"), "confirmed")
+    (one,) = client.destinations()
+    assert (one.name, one.breaker, one.waiting) == ("one", "closed", 0)
+    (attempt,) = client.attempts(study_instance_uid="1.2.4")
+    assert (attempt.node, attempt.outcome, attempt.count, attempt.cause) == ("one", "confirmed", 2, "")
+    with pytest.raises(NotFound):
+        list(client.attempts(delivery=4711))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Deliveries: what goes where, and how far it got.")
 _PAGE = 1000
+#: A number of the ledger is shorter than this; what is longer is a UID.
+_DIGITS = 19
 StudyOption = Annotated[str | None, typer.Option("--study", metavar="UID", help="Of this study.")]
 NodeOption = Annotated[str | None, typer.Option("--node", help="To this node.")]
 
@@ -88,6 +90,29 @@ StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Study Insta
 ReasonOption = Annotated[str, typer.Option(help="Why; it stands in the ledger and in the audit.")]
 RemovedOption = Annotated[bool, typer.Option("--removed", help="The proof of before it was removed, though it has come again.")]
 PriorityOption = Annotated[int | None, typer.Option(min=0, max=1000, help="100 and more is urgent.")]
+
+
+@app.command()
+def send(
+    study: StudyArgument,
+    to: Annotated[list[str], typer.Option(help="Node; repeat for several.")],
+    priority: PriorityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Send a stored study to nodes, beside the rules. What was ordered to a node before is left as it is."""
+    with connected(create=False) as connection:
+        from gantry.audit.record import by_cli
+        from gantry.transfers.by_hand import send_by_hand
+
+        sent = send_by_hand(connection, study, to, by=by_cli(), priority=priority or 0)
+    if json:
+        cli_output.print_json(sent)
+        return
+    for one in sent.nodes:
+        cli_output.note(f"{one['ordered']} of {sent.instances} instances go to {one['node']} now.")
+        if one["ordered"] < sent.instances:
+            cli_output.note("The others were ordered before: `gantry deliveries resend` sends them again.")
+    cli_output.note(f"See how far: gantry deliveries show {study}")
 
 
 @app.command()
@@ -167,6 +192,36 @@ def _limit(rate: float | None) -> str:
     if rate is None:
         return "none"
     return f"{rate * 8 / 1e6:g} Mbit/s" if rate else "closed"
+
+
+@app.command()
+def show(
+    study: Annotated[str, typer.Argument(metavar="STUDY|NUMBER", help="Study Instance UID, or the number of one delivery.")],
+    node: NodeOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many.")] = 100,
+    json: JsonOption = False,
+) -> None:
+    """Show the attempts of a study, or of one delivery, the newest first: when, how long, what came of it, what to do."""
+    with connected(create=False) as connection:
+        from gantry.transfers.attempts import attempts, study_of
+
+        number = int(study) if study.isdecimal() and len(study) < _DIGITS else None
+        uid = study_of(connection, number)[0] if number is not None else study
+        found = attempts(connection, uid, node=node, delivery_id=number, limit=limit)
+    if json:
+        extra = ("seconds", "cause", "remedy")
+        cli_output.print_json([{**cli_output.plain(one), **{name: getattr(one, name) for name in extra}} for one in found])
+        return
+    cli_output.print_table(
+        ("began", "took#", "node", "attempt#", "instances#", "outcome", "DIMSE", "why", "what to do"),
+        (
+            (one.began_at, f"{one.seconds:.1f} s", one.node, one.number or "", one.count,
+             f"{one.outcome}, {one.dead} given up" if one.dead else one.outcome,
+             "" if one.dimse_status is None else f"{one.dimse_status:04X}", one.cause, one.remedy)
+            for one in found
+        ),
+        empty="Nothing was attempted yet: `gantry deliveries --study UID` shows what waits.",
+    )  # fmt: skip
 
 
 @app.command()

@@ -172,7 +172,7 @@ class Lane(ABC):
                     # A fault of ours must neither lose the item nor stop the others.
                     _log.exception("an instance could not be sent")
                     self.drop()
-                    text = f"internal error: {type(error).__name__}"
+                    text = f"internal error: {type(error).__name__} (we try again; the log of the worker says more)"
                     self.record(item, Outcome.FAILED, datetime.now(UTC), text)
                     going = not self.joint.lost(text)
                 if not going:
@@ -195,7 +195,13 @@ class Lane(ABC):
             try:
                 return self.one(item, data, started)
             except Unsendable as error:
-                self.record(item, Outcome.REFUSED, started, f"cannot be sent as it is: {error}", permanent=True)
+                self.record(
+                    item,
+                    Outcome.REFUSED,
+                    started,
+                    str(error),
+                    permanent=True,
+                )
                 return True
 
     @abstractmethod

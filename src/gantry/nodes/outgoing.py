@@ -27,6 +27,10 @@ _SHORT, _LONG = Struct("<HH2sH"), Struct("<HH2s2xI")
 class Unsendable(Exception):
     """It cannot be made into what was ordered; the message says why. Nothing of it was sent."""
 
+    def __str__(self) -> str:
+        remedy = "correct the edits of the rule, or the transcoding of the node; then retry"
+        return f"cannot be sent as it is: {super().__str__()} ({remedy})"
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:

@@ -146,7 +146,14 @@ class DimseLane(Lane):
             return self._lost(error, item, out, started)
         except (DimseError, ValueError) as error:
             self.drop()
-            self.record(item, Outcome.REFUSED, started, f"cannot be sent as it is: {error}", permanent=True, out=out)
+            self.record(
+                item,
+                Outcome.REFUSED,
+                started,
+                str(error),
+                permanent=True,
+                out=out,
+            )
             return True
         leased.reused = False
         self._answered(answer, item, out, started)
@@ -180,10 +187,12 @@ class DimseLane(Lane):
 
     def _refusal(self, leased: Leased, item: SendItem) -> str:
         # Only the syntax of the file was offered, so the peer may mean either; where others were, it means the class.
-        hint = "; or not in this transfer syntax: the node's setting transcode may allow another one"
-        hint = hint if self.joint.manner.transcode == "never" else ""
+        never = self.joint.manner.transcode == "never"
         if any(sop_class == item.sop_class_uid for sop_class, _ in leased.association.accepted):
-            return f"the peer takes SOP class {item.sop_class_uid}, but not in transfer syntax {item.transfer_syntax_uid}{hint}"
+            what = f"the peer takes SOP class {item.sop_class_uid}, but not in transfer syntax {item.transfer_syntax_uid}"
+            more = "the node's setting transcode may allow another one" if never else "have the peer accept it"
+            return f"{what} ({more})"
+        hint = "; or not in this transfer syntax: the node's setting transcode may allow another one" if never else ""
         why = explain(ContextNotAccepted(""), leased.target)
         return f"the peer does not take SOP class {item.sop_class_uid} ({why.remedy}{hint})"
 

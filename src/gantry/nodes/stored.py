@@ -14,6 +14,8 @@ from gantry.nodes.items import SendItem
 READ_UP_TO = 1 << 20
 _STEP = 256 * 1024
 
+_REMEDY = "look at its volume; the scrubber fetches it again from a node that has it; then retry"
+
 
 class Damaged(Exception):
     """The stored bytes are missing, short or not those of the digest; the message says which."""
@@ -49,10 +51,10 @@ class StoredDataSet:
         try:
             self.sha256 = self._open(item, buffer, verify=verify)
             if verify and item.sha256 is not None and self.sha256 != item.sha256:
-                raise Damaged("the stored bytes are not those that were received (SHA-256 differs)")
+                raise Damaged(f"the stored bytes are not those that were received: SHA-256 differs ({_REMEDY})")
         except OSError as error:
             self.close()
-            raise Damaged(f"the stored file cannot be read: {error.strerror}") from error
+            raise Damaged(f"the stored file cannot be read: {error.strerror} ({_REMEDY})") from error
         except BaseException:
             self.close()
             raise
@@ -107,4 +109,4 @@ def _read(descriptor: int, view: memoryview, item: SendItem, *, verify: bool) ->
 
 
 def _too_short(have: int, size: int) -> Damaged:
-    return Damaged(f"the stored file is too short: {have} of {size} bytes")
+    return Damaged(f"the stored file is too short: {have} of {size} bytes ({_REMEDY})")

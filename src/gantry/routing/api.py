@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path as FilePath
 from typing import Any
 from uuid import UUID
@@ -72,7 +73,12 @@ def nobody_else() -> Iterator[None]:
     except RulesMoved as error:
         raise Conflict(
             str(error), remedy="Look at what changed, then send the number that is there now as `expected`.",
-            details={"current": error.current, "changes": error.changes[:100], "who": list(error.who)},
+            details={
+                "current": error.current, "changes": error.changes[:100],
+                "who": list(dict.fromkeys(edit.who for edit in error.edits)),
+                "when": error.edits[-1].when if error.edits else None,
+                "edits": [{**asdict(edit), "changes": edit.changes[:100]} for edit in error.edits],
+            },
         ) from error  # fmt: skip
 
 

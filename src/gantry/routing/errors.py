@@ -15,6 +15,8 @@ RoutingError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 
 class RoutingError(Exception):
@@ -45,14 +47,24 @@ class DraftExists(RuleExists):
     """A draft is there already."""
 
 
-class RulesMoved(RoutingError):
-    """Somebody else changed the rules meanwhile; `current` is what is there now, `changes` what differs, `who` did it."""
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What somebody did to the rules: `changes` as lines, `rules` the names of those that are another by it."""
 
-    def __init__(self, message: str, current: int, changes: list[str], who: Sequence[str] = ()) -> None:
+    who: str
+    when: datetime
+    changes: list[str]
+    rules: list[str]
+
+
+class RulesMoved(RoutingError):
+    """Somebody else changed the rules meanwhile; `current` is what is there now, `changes` what differs, `edits` who did it."""
+
+    def __init__(self, message: str, current: int, changes: list[str], edits: Sequence[Edit] = ()) -> None:
         super().__init__(message)
         self.current = current
         self.changes = changes
-        self.who = tuple(who)
+        self.edits = tuple(edits)
 
 
 class HeldMissing(RuleMissing):

@@ -33,13 +33,18 @@ def holds(condition: Condition, values: Values) -> bool:
     found = values.get(condition.keyword, "")
     candidates = found if isinstance(found, list) else [found]
     test = _compiled(condition)
-    return any(test(str(value).strip(" \0")[:_VALUE_LIMIT]) for value in (candidates or [""]))
+    return any(test(shown(value)) for value in (candidates or [""]))
+
+
+def shown(value: object) -> str:
+    """A value as it is compared: without padding, and no longer than a value may be."""
+    return str(value).strip(" \0")[:_VALUE_LIMIT]
 
 
 def test_of(condition: Condition) -> Test:
     """The test of one value of the attribute, padding and all. It raises RegexTimeout."""
     test = _compiled(condition)
-    return lambda value: test(str(value).strip(" \0")[:_VALUE_LIMIT])
+    return lambda value: test(shown(value))
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 
 from gantry import database
-from gantry.routing.decide import Compiled, LoadedRule
+from gantry.routing.compiled import Compiled
+from gantry.routing.decide import LoadedRule
 from gantry.routing.errors import RoutingError
 from gantry.routing.spec import TRIGGERS, RuleSpec, from_json
 

@@ -16,7 +16,8 @@ from typing import Any
 import psycopg
 
 from gantry import database
-from gantry.routing.decide import Compiled, Decider, LoadedRule
+from gantry.routing.compiled import Compiled, Decider
+from gantry.routing.decide import LoadedRule
 from gantry.routing.load import ActiveRules
 from gantry.routing.models import RuleSet
 from gantry.routing.route import study_values, values_of

@@ -16,7 +16,8 @@ from uuid import UUID
 import psycopg
 
 from gantry import config, database, facts
-from gantry.routing.decide import Compiled, Decider, LoadedRule, held_conditions
+from gantry.routing.compiled import Compiled, Decider
+from gantry.routing.decide import LoadedRule, held_conditions
 from gantry.routing.evaluation import Values, moment_values
 from gantry.routing.load import ActiveRules, active_rules, parsed
 from gantry.transfers.order import Order, order_all
@@ -47,10 +48,11 @@ class _Group:
     version_ids: list[int] = field(default_factory=list)
 
 
-def route_batch(connection: psycopg.Connection, batch_id: UUID) -> RouteOutcome:
+def route_batch(connection: psycopg.Connection, batch_id: UUID, active: ActiveRules | None = None) -> RouteOutcome:
     """Decide the `arrived` rules for every version of a batch. Ordering again orders nothing twice."""
-    with reading(connection):
-        active = active_rules(connection)
+    if active is None:
+        with reading(connection):
+            active = active_rules(connection)
     work = _Work(connection, active, active.compiled("arrived"))
     return work.run("versions_of_batch", {"batch_id": batch_id})
 
@@ -127,21 +129,20 @@ class _Work:
         return study_values(*row) if row else {}
 
     def _portion(self, rows: list[tuple[Any, ...]], known: Mapping[str, str | list[str]]) -> None:
-        held = self._held([row[0] for row in rows])
         groups: dict[tuple[str, int], _Group] = {}
-        for version_id, study, *parts in rows:
+        for version_id, study, kept_back, *parts in rows:
             self._outcome.instances += 1
-            if held.get(version_id) in {"held", "dismissed"}:
+            if kept_back in {"held", "dismissed"}:
                 continue
             values = values_of(*parts, known=known)
             decisions = self._decider.decide(values)
-            if held.get(version_id) != "released" and any(one.rule and one.rule.quarantine for one in decisions):
+            if kept_back != "released" and any(one.rule and one.rule.quarantine for one in decisions):
                 # Kept back: whatever else matches, it goes nowhere.
                 decisions = [one for one in decisions if one.rule and one.rule.quarantine][:1]
             for decision in decisions:
                 rule = decision.rule
                 assert rule is not None
-                if rule.quarantine and held.get(version_id) == "released":
+                if rule.quarantine and kept_back == "released":
                     continue
                 group = groups.setdefault((rule.name, study), _Group(rule, study, values))
                 group.version_ids.append(version_id)
@@ -151,10 +152,6 @@ class _Work:
             turn = sorted(groups.values(), key=lambda g: (not g.rule.hold, not g.rule.edits, g.rule.name, g.study_id))
             with self._connection.transaction():
                 self._carry_out(turn)
-
-    def _held(self, version_ids: list[int]) -> dict[int, str]:
-        with reading(self._connection):
-            return dict(self._connection.execute(_sql("held_among"), {"version_ids": version_ids}).fetchall())
 
     def _carry_out(self, groups: list[_Group]) -> None:
         planned = [(group, orders) for group in groups if (orders := self._orders(group)) or not self._only_next]

@@ -14,7 +14,8 @@ import psycopg
 from gantry import config, database
 from gantry.dataset import DatasetError, read_part10, scan
 from gantry.dataset.edit import Difference, EditError, parse_edits, prepare
-from gantry.routing.decide import Decider, Explained, LoadedRule, decide, explain
+from gantry.routing.compiled import Decider
+from gantry.routing.decide import Explained, LoadedRule, decide, explain
 from gantry.routing.errors import RoutingError, TrialFailed
 from gantry.routing.evaluation import Values, moment_values
 from gantry.routing.load import ActiveRules, read_stored, resolve
@@ -139,8 +140,8 @@ def try_study(connection: psycopg.Connection[Any], rule_set: RuleSet | None, stu
     while not cut:
         sql = database.statements("gantry.routing", "route.sql")["versions_of_study"]
         rows = cursor.execute(sql, {"study_id": study_id, "after": after, "limit": _PORTION}).fetchall()
-        for version_id, _, header, *rest in rows:
-            ones.append(_One(values_of(header, *rest, known=known), version_id))
+        for version_id, _, _, *parts in rows:
+            ones.append(_One(values_of(*parts, known=known), version_id))
         cut = len(ones) >= MAX_INSTANCES
         if len(rows) < _PORTION:
             break

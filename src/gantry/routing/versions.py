@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from gantry import facts
@@ -20,7 +21,7 @@ from gantry.audit.record import SYSTEM, By, record
 from gantry.nodes.errors import NodeMissing
 from gantry.nodes.models import Node
 from gantry.routing.difference import RuleDifference, compare, merge
-from gantry.routing.errors import DraftExists, NoDraft, RulesMoved
+from gantry.routing.errors import DraftExists, Edit, NoDraft, RulesMoved
 from gantry.routing.models import Rule, RuleSet
 from gantry.routing.spec import RuleSpec, check_names, checked, from_json
 
@@ -96,11 +97,12 @@ def change_draft(change: Change, by: By = SYSTEM, *, note: str, expected: int | 
         found.revision += 1
         found.updated_at = timezone.now()
         found.save(update_fields=["rules", "revision", "updated_at"])
-        changes = [str(one) for one in compare(before, rules)]
+        changes, names = _told(compare(before, rules))
         with connection.cursor() as cursor:
             record(
-                cursor, "rules.edit", by, kind="rule_set", key=f"draft {found.version}", reason=note, after={"changes": changes}
-            )
+                cursor, "rules.edit", by, kind="rule_set", key=f"draft {found.version}", reason=note,
+                after={"changes": changes, "rules": names},
+            )  # fmt: skip
     return found
 
 
@@ -231,21 +233,33 @@ def _lock() -> None:
 def _expect(there: RuleSet | None, current: int, expected: int | None) -> None:
     if expected is None or expected == current:
         return
-    changes: list[str] = []
-    who: list[str] = []
+    edits: list[Edit] = []
     what = "draft is at revision" if there is not None and there.state == "draft" else "rules are at version"
     if there is None or there.state == "active":
         seen = RuleSet.objects.filter(version=expected).first()
-        changes = [str(one) for one in changes_between(seen, there)]
-        who = [there.activated_by] if there is not None else []
+        found = changes_between(seen, there)
+        if there is not None and there.activated_at is not None:
+            edits.append(Edit(there.activated_by, there.activated_at, *_told(found)))
+        changes = [str(one) for one in found]
     else:
-        for entry in reversed(edits_of(there, min(max(current - expected, 0), _MOST_EDITS))):
-            changes += [str(one) for one in (entry.after or {}).get("changes", ())]
-            who.append(entry.who)
+        wanted = max(current - expected, 0)
+        entries = list(reversed(edits_of(there, min(wanted, _MOST_EDITS))))
+        if len(entries) < min(wanted, _MOST_EDITS) or not wanted:  # what they saw was another draft
+            edits.append(Edit(there.author, there.created_at, [], []))
+        for entry in entries:
+            after = entry.after or {}
+            edits.append(Edit(entry.who, entry.at, list(after.get("changes", ())), list(after.get("rules", ()))))
+        changes = [line for edit in edits for line in edit.changes]
+    by = f" (last by {edits[-1].who}, {edits[-1].when:%Y-%m-%d %H:%M} UTC)" if edits else ""
     raise RulesMoved(
-        f"the {what} {current} by now, not {expected}" + (f": {'; '.join(changes[:5])[:600]}" if changes else ""),
-        current, changes, list(dict.fromkeys(who)),
+        f"the {what} {current} by now, not {expected}" + (f": {'; '.join(changes[:5])[:600]}" if changes else "") + by,
+        current, changes, edits,
     )  # fmt: skip
+
+
+def _told(found: Sequence[RuleDifference]) -> tuple[list[str], list[str]]:
+    """Differences as lines, and the names of the rules."""
+    return [str(one) for one in found], list(dict.fromkeys(one.name for one in found))
 
 
 def edits_of(rule_set: RuleSet, count: int) -> list[Entry]:
@@ -273,9 +287,12 @@ def _checked(rules: Sequence[RuleSpec], before: Sequence[RuleSpec]) -> list[Rule
 
 def _insert(rules: Sequence[RuleSpec], by: By, *, note: str, based_on: RuleSet | None, state: str) -> RuleSet:
     now = timezone.now()
-    last = RuleSet.objects.order_by("-version").values_list("version", flat=True).first() or 0
+    last = RuleSet.objects.aggregate(version=Max("version"), revision=Max("revision"))
+    # Over all drafts, so that whoever saw one that is gone by now does not write into the next.
+    revision = (last["revision"] or 0) + 1 if state == "draft" else 0
     return RuleSet.objects.create(
-        version=last + 1, state=state, author=by.who, note=note[:500], based_on=based_on.version if based_on else None,
+        version=(last["version"] or 0) + 1, revision=revision, state=state, author=by.who, note=note[:500],
+        based_on=based_on.version if based_on else None,
         rules=[rule.to_json() for rule in rules], created_at=now, updated_at=now,
     )  # fmt: skip
 

@@ -11,18 +11,19 @@ import psycopg
 
 from gantry import config, database
 from gantry.catalogue.settle import CLOCK_SECONDS, Awaited, awaited
-from gantry.routing.load import active_rules
+from gantry.routing.load import ActiveRules, active_rules
 from gantry.routing.route import reading, route_study
 
 #: While an association is open that brings the study, a quiet rule looks again after so many seconds.
 LOOK_AGAIN = 5.0
 
 
-def after_batch(connection: psycopg.Connection[Any], batch_id: UUID) -> None:
+def after_batch(connection: psycopg.Connection[Any], batch_id: UUID, active: ActiveRules | None = None) -> None:
     """Something of studies has come: route those whose associations are over already, and set quiet times going."""
     statements = database.statements("gantry.routing", "route.sql")
-    with reading(connection):
-        active = active_rules(connection)
+    if active is None:
+        with reading(connection):
+            active = active_rules(connection)
     if not (active.quiet_times or active.waits_for_association):
         return
     with connection.transaction():

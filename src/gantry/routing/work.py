@@ -9,6 +9,7 @@ from procrastinate.contrib.django import app
 
 from gantry.routing import route, waiting
 from gantry.routing.connections import lent
+from gantry.routing.load import active_rules
 
 _RETRY = RetryStrategy(max_attempts=20, exponential_wait=2)
 
@@ -17,8 +18,9 @@ _RETRY = RetryStrategy(max_attempts=20, exponential_wait=2)
 def route_arrived(batch_id: str) -> None:
     """Route what a committed batch brought."""
     with lent() as connection:
-        route.route_batch(connection, UUID(batch_id))
-        waiting.after_batch(connection, UUID(batch_id))
+        active = active_rules(connection)
+        route.route_batch(connection, UUID(batch_id), active)
+        waiting.after_batch(connection, UUID(batch_id), active)
 
 
 @app.task(name="gantry.routing.work.route_settled", queue="routing", retry=_RETRY)

@@ -16,13 +16,17 @@ from gantry.accounts.visible import visible
 from gantry.audit.record import by_actor
 from gantry.catalogue.access import access
 from gantry.nodes.schemas import NodeName
+from gantry.transfers.attempts import LIMIT, attempts, study_of
 from gantry.transfers.by_destination import by_destination
 from gantry.transfers.by_study import GroupFilter, by_study
+from gantry.transfers.errors import BadFilter
 from gantry.transfers.find import LedgerFilter, find
 from gantry.transfers.measure import outlook
 from gantry.transfers.receipt import Receipt, receipt
 from gantry.transfers.retry import retry
 from gantry.transfers.schemas import (
+    DeliveryAttemptList,
+    DeliveryAttemptQuery,
     DeliveryPage,
     DeliveryQuery,
     DestinationOut,
@@ -69,6 +73,26 @@ def list_deliveries_by_study(request: HttpRequest, query: Query[GroupQuery]) -> 
         seen=visible(actor, "deliveries.view"), nodes=actor.nodes, access=access(actor, "deliveries.view"),
     )  # fmt: skip
     return answer(request, page.items, None if page.next_before is None else pack(page.next_before))
+
+
+@router.get(
+    "/deliveries/attempts", auth=may("deliveries.view"), response=DeliveryAttemptList, summary="See the attempts of a study"
+)
+def list_attempts(request: HttpRequest, query: Query[DeliveryAttemptQuery]) -> dict[str, Any]:
+    """What came of each attempt of a study, or of one delivery, the newest first: when, how long, why, what to do."""
+    actor = actor_of(request)
+    check_node(actor, query.node or None)
+    uid = query.study_instance_uid
+    if query.delivery is not None:
+        uid, _ = study_of(connection.of_request(), query.delivery)
+    elif not uid:
+        raise BadFilter("say which: study_instance_uid, or the number of a delivery")
+    see.study(actor, "deliveries.view", uid)
+    found = attempts(
+        connection.of_request(), uid, node=query.node or None, delivery_id=query.delivery, nodes=actor.nodes,
+        limit=min(query.limit, LIMIT),
+    )  # fmt: skip
+    return {"items": found, "next": None}
 
 
 @router.post("/deliveries/retry", auth=may("deliveries.retry"), response=RetryOut, summary="Try deliveries again")

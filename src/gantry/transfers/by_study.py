@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from gantry import database
 from gantry.accounts.visible import Visible
 from gantry.catalogue.access import EVERYTHING, Access, mask_study
-from gantry.catalogue.find import StudyFound
+from gantry.catalogue.search import StudyListed
 from gantry.transfers.errors import BadFilter
 from gantry.transfers.find import STATUSES
 
@@ -72,7 +72,7 @@ class Group:
 class StudyGroups:
     """A study, as much of its patient as may be seen, and its deliveries by destination."""
 
-    study: StudyFound
+    study: StudyListed
     destinations: list[Group]
 
 
@@ -121,12 +121,12 @@ def by_study(
     return GroupPage(items, study_ids[-1] if more else None)
 
 
-def shown_studies(connection: psycopg.Connection[Any], study_ids: Sequence[int], access: Access) -> list[StudyFound]:
+def shown_studies(connection: psycopg.Connection[Any], study_ids: Sequence[int], access: Access) -> list[StudyListed]:
     """These studies in this order, no more of their patients than may be seen. Those that are gone are left out."""
     if not study_ids:
         return []
     sql = access.into(_sql("shown_studies"), "s.id")
-    with psycopg.Cursor(connection, row_factory=class_row(StudyFound)) as cursor:
+    with psycopg.Cursor(connection, row_factory=class_row(StudyListed)) as cursor:
         cursor.execute(sql, {"study_ids": list(study_ids), **access.params}, prepare=False)
         found = {study.id: mask_study(study) for study in cursor.fetchall()}
     return [found[study_id] for study_id in study_ids if study_id in found]

@@ -124,7 +124,7 @@ def _answers(ledger: Ledger, node: NodeRow, place: Delivering, run: DeliveryRun)
     run.failure = f"{sign.explanation} ({sign.remedy})" if sign.remedy else sign.explanation
     delay = place.patience.draw(node.failure_count + 1)
     _log.warning("node %s still does not answer: %s; next try in %.0f s", node.name, run.failure, delay)
-    ledger.node_failed(node.id, run.failure, delay)
+    ledger.node_failed(node.id, run.failure, delay, asked=True)
     return False
 
 
@@ -137,7 +137,7 @@ def _send_due(ledger: Ledger, node: NodeRow, stop: threading.Event, place: Deliv
     except NodeError as error:
         # Somebody wrote into its row what cannot be meant: nothing may be sent on a guess.
         run.failure = str(error)
-        ledger.node_failed(node.id, run.failure, place.patience.cap)
+        ledger.node_failed(node.id, run.failure, place.patience.cap, asked=True)
         return True
     writer = ResultWriter(node, place.owner, place.patience, ledger.home)
     meter = Meter(node.id, calendar, ZoneInfo(config.current().time_zone)) if node.bandwidth else None
@@ -250,7 +250,7 @@ class _Source:
             if next_home is not None:
                 elsewhere.setdefault((next_home, *asked), []).append(key)
             elif away:
-                text = "its volume is not mounted; it is sent when it is"
+                text = "its volume is not mounted (mount it; it is sent by itself then)"
                 self._writer.add(GivenBack([key], text, AWAY_SECONDS))
             else:
                 items.append(one.item)  # lost: it will be told so

@@ -2,6 +2,7 @@
 
 TransferError
 ├── StudyMissing     there is no study of this UID
+├── DeliveryMissing  there is no delivery of this number
 ├── BadFilter        a filter of the ledger has an impossible value
 ├── LinkClosed       the bandwidth calendar of the node lets nothing through now
 └── LedgerLost       the database stayed away longer than results may wait in memory
@@ -16,6 +17,10 @@ class TransferError(Exception):
 
 class StudyMissing(TransferError):
     """There is no study of this UID."""
+
+
+class DeliveryMissing(TransferError):
+    """There is no delivery of this number."""
 
 
 class BadFilter(TransferError, ValueError):

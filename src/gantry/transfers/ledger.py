@@ -17,6 +17,7 @@ from gantry.nodes.items import AnyTarget, Outcome, SendItem, SendResult, Transco
 from gantry.nodes.kinds import FOLDER, WEB, target_from
 from gantry.nodes.profile import NodeProfile
 from gantry.transfers import backoff
+from gantry.transfers.attempts import silent, trim
 
 #: How long rows are ours before a run that died loses them, seconds; a living run renews four times as often.
 LEASE_SECONDS = 30.0
@@ -199,31 +200,35 @@ class Ledger:
             return []
         return [row[0] for row in self._run("studies_done", node_id=node_id, study_ids=sorted(study_ids))]
 
-    def fail(self, results: Sequence[SendResult], delays: Sequence[float], max_attempts: int) -> int:
-        """Write what failed; what is damaged, refused for good, or was tried `max_attempts` times, is dead. Gives the
-        number of the dead."""
+    def fail(self, node_id: int, results: Sequence[SendResult], delays: Sequence[float], max_attempts: int) -> int:
+        """Write what failed, and keep the attempt; what is damaged, refused for good, or was tried `max_attempts` times, is
+        dead. Gives the number of the dead."""
         if not results:
             return 0
-        return sum(
-            bool(row[0])
-            for row in self._run(
-                "fail",
-                ids=[result.item.key for result in results],
-                dimse_statuses=[result.dimse_status for result in results],
-                errors=[clean(result.explanation) for result in results],
-                digests=[result.sha256 if result.outcome is not Outcome.DAMAGED else None for result in results],
-                started=[result.started_at for result in results],
-                dead=[result.permanent or result.outcome is Outcome.DAMAGED for result in results],
-                delays=list(delays),
-                max_attempts=max_attempts,
-                owner=self.owner,
-            )
-        )
+        rows = self._run(
+            "fail",
+            ids=[result.item.key for result in results],
+            dimse_statuses=[result.dimse_status for result in results],
+            errors=[clean(result.explanation) for result in results],
+            digests=[result.sha256 if result.outcome is not Outcome.DAMAGED else None for result in results],
+            started=[result.started_at for result in results],
+            ended=[result.ended_at for result in results],
+            dead=[result.permanent or result.outcome is Outcome.DAMAGED for result in results],
+            delays=list(delays),
+            outcomes=[result.outcome.value for result in results],
+            max_attempts=max_attempts,
+            owner=self.owner,
+        ).fetchall()
+        trim(self.connection, node_id, sorted({row[1] for row in rows}))
+        return sum(bool(row[0]) for row in rows)
 
-    def give_back(self, given: GivenBack) -> None:
+    def give_back(self, node_id: int, given: GivenBack) -> None:
         """Write that rows were not tried."""
         if given.ids:
-            self._run("give_back", ids=given.ids, error=clean(given.error), delay=given.delay, owner=self.owner)
+            values = {"ids": given.ids, "error": clean(given.error), "delay": given.delay, "owner": self.owner}
+            rows = self._run("give_back", **values).fetchall()
+            if given.error:
+                trim(self.connection, node_id, sorted({row[0] for row in rows}))
 
     def node_half_open(self, node_id: int) -> None:
         """The pause is over: one sign of life is asked for before anything is sent."""
@@ -238,8 +243,11 @@ class Ledger:
         """The node answered."""
         self._run("node_succeeded", node_id=node_id)
 
-    def node_failed(self, node_id: int, error: str, delay: float) -> None:
-        """The node cannot be reached: nothing is sent to it for `delay` seconds. A C-MOVE does not wait for that."""
+    def node_failed(self, node_id: int, error: str, delay: float, *, asked: bool = False) -> None:
+        """The node cannot be reached: nothing is sent to it for `delay` seconds. A C-MOVE does not wait for that. `asked`:
+        it was only asked for a sign of life, with no delivery in hand whose attempt would tell of it."""
+        if asked:
+            silent(self.connection, node_id, clean(error))
         self._run("node_failed", node_id=node_id, error=clean(error), delay=delay)
         self._run("fail_moves", node_id=node_id, error=clean(error))
 

@@ -95,6 +95,36 @@ class Delivery(models.Model):
         ]
 
 
+class Attempt(models.Model):
+    """What came of an attempt that was no success, or was found not to be one later; `transfers.attempts` tells the words.
+
+    One row for all instances of a study that met the same within five minutes at their n-th attempt (`key` is a digest of that),
+    the newest hundred for each study and node. A success stands in its delivery: sending well writes nothing here.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    study = models.ForeignKey(
+        Study, models.CASCADE, null=True, related_name="+", db_index=False, help_text="Null: the node as a whole"
+    )
+    node = models.ForeignKey(Node, models.CASCADE, related_name="+", db_index=False)
+    key = models.UUIDField()
+    number = models.IntegerField(help_text="Which attempt it was")
+    outcome = models.TextField(help_text="refused, failed, damaged, untried, missing or silent")
+    dimse_status = models.IntegerField(null=True)
+    error = models.TextField()
+    count = models.IntegerField(help_text="Instances; of a node as a whole: times")
+    dead = models.IntegerField(help_text="Of these were given up")
+    delivery_ids = ArrayField(models.BigIntegerField(), help_text="The first hundred")
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "node", "key"], nulls_distinct=False, name="attempt_once"),
+        ]
+        indexes = [BrinIndex(fields=["ended_at"], name="attempt_ended", pages_per_range=32, autosummarize=True)]
+
+
 class WorkerHome(models.Model):
     """A home whose workers deliver from this database. The bytes of a delivery lie in one of them."""
 

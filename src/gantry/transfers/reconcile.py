@@ -24,6 +24,7 @@ from gantry.nodes.folder_write import FolderTrouble
 from gantry.nodes.items import AnyTarget, FolderTarget, SendTarget, WebTarget
 from gantry.nodes.kinds import FOLDER
 from gantry.nodes.stow_query import instances_of
+from gantry.transfers.attempts import trim
 from gantry.transfers.ledger import Ledger, NodeRow, clean
 from gantry.transfers.order import defer_now
 from gantry.transfers.owner import home_id
@@ -194,7 +195,9 @@ def _write(connection: psycopg.Connection, node: NodeRow, found: _Found, result:
             connection.execute(queries["verified"], {"ids": found.there, "by": node.verified_by})
         if found.missing:
             values = {"ids": found.missing, "most": MOST_RESENDS}
-            dead = [bool(row[0]) for row in connection.execute(queries["not_there"], values)]
+            rows = connection.execute(queries["not_there"], values).fetchall()
+            trim(connection, node.id, sorted({row[1] for row in rows}))
+            dead = [bool(row[0]) for row in rows]
             result.dead += sum(dead)
             result.resent += len(dead) - sum(dead)
             if any(dead):

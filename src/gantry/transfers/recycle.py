@@ -25,6 +25,7 @@ from gantry.catalogue.remove import Above, Removed, remove_study, unlink_doomed
 from gantry.intake import volumes
 from gantry.intake.placing_lock import PlacingLock
 from gantry.intake.volumes import HomeVolumes
+from gantry.transfers.attempts import forget
 from gantry.transfers.errors import StudyMissing as NoReceipt
 from gantry.transfers.receipt import receipt
 
@@ -184,6 +185,7 @@ def life_job(context: JobContext, timestamp: int) -> None:
     """Every five minutes, for the home of this worker."""
     with closing(database.connect(autocommit=True, application="gantry-storage")) as connection:
         run_life(connection, Path(config.current().home), stop=context.should_abort)
+        forget(connection)
 
 
 @app.task(name="gantry.transfers.recycle.unlink_job", queue="storage", pass_context=True)

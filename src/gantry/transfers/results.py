@@ -124,14 +124,14 @@ class ResultWriter:
         delays = [self._patience.draw(self._attempts.get(result.item.key, 1)) for result in failed]
         with ledger.connection.transaction():
             studies = ledger.confirm(confirmed, VERIFY_SECONDS if self._node.verified_by else None)
-            dead = ledger.fail(failed, delays, self._node.max_attempts)
+            dead = ledger.fail(self._node.id, failed, delays, self._node.max_attempts)
             facts: list[Fact] = [Delivered(study_id, self._node.id) for study_id in ledger.done(self._node.id, studies)]
             if dead:
                 facts.append(DeliveryFailed(self._node.id))
             publish(ledger.connection, *facts)
             for entry in batch:
                 if isinstance(entry, GivenBack):
-                    ledger.give_back(entry)
+                    ledger.give_back(self._node.id, entry)
         with self._changed:
             # Only now may they be forgotten: the commit has returned.
             del self._entries[: len(batch)]

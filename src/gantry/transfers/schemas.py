@@ -124,6 +124,42 @@ class GroupPage(Page[StudyGroupsOut]):
     """A page of studies, the newest first."""
 
 
+class DeliveryAttemptQuery(Schema):
+    """Of which study, or of which delivery alone."""
+
+    study_instance_uid: Text = ""
+    node: Text = Field(default="", description="Name of the destination; empty: all", examples=["archive"])
+    delivery: RowId | None = Field(default=None, description="Number of a delivery (`id`); then the study need not be named")
+    limit: int = Field(default=200, ge=1, le=500, description="The newest so many")
+
+
+class DeliveryAttemptOut(Schema):
+    """Instances of a study that met the same at the same attempt."""
+
+    node: str = Field(examples=["archive"])
+    number: int = Field(description="Which attempt it was; 0: the destination as a whole was asked for a sign of life")
+    outcome: Literal["confirmed", "refused", "failed", "damaged", "untried", "missing", "silent"] = Field(
+        description="refused: it answered a failure; failed: no answer came; damaged: the stored bytes are not those received; "
+        "untried: no connection could be had; missing: confirmed, but not found there later; silent: no sign of life"
+    )
+    dimse_status: int | None = Field(description="What the destination answered (PS3.7 C)", examples=[42752])
+    cause: str = Field(description="What went wrong; empty: nothing")
+    remedy: str = Field(description="What to do about it")
+    count: int = Field(description="Instances; silent: times")
+    dead: int = Field(description="Of these were given up")
+    delivery_ids: list[int] = Field(description="Numbers of the deliveries, the first hundred")
+    began_at: datetime
+    ended_at: datetime
+    seconds: float = Field(description="From the first byte to the last answer")
+
+
+class DeliveryAttemptList(Schema):
+    """Attempts, the newest first. The newest hundred that failed are kept for each study and destination."""
+
+    items: list[DeliveryAttemptOut]
+    next: str | None = None
+
+
 class RetryIn(Schema):
     """Which deliveries to try again; everything given must hold."""
 

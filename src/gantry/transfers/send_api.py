@@ -12,13 +12,9 @@ from gantry.accounts import connection, see
 from gantry.accounts.page import Text, Uid
 from gantry.accounts.route import actor_of, check_node, may
 from gantry.accounts.sign_in import address_of
-from gantry.audit.record import by_actor, record
-from gantry.catalogue.locate import locate
-from gantry.catalogue.models import Study
-from gantry.nodes import registry
+from gantry.audit.record import by_actor
 from gantry.transfers.api import router
-from gantry.transfers.errors import StudyMissing
-from gantry.transfers.order import order
+from gantry.transfers.by_hand import send_by_hand
 
 __all__ = ["router"]  # with the route of this file
 
@@ -57,17 +53,11 @@ def send_study(request: HttpRequest, body: SendIn) -> Status[dict[str, Any]]:
     see.study(actor, "deliveries.send", body.study_instance_uid)
     for name in body.nodes:
         check_node(actor, name)
-    nodes = [registry.get(name) for name in dict.fromkeys(body.nodes)]
-    study = Study.objects.filter(study_instance_uid=body.study_instance_uid, trashed_at=None).select_related("patient").first()
-    if study is None:
-        raise StudyMissing("there is no study of this Study Instance UID")
-    raw = connection.of_request()
-    with raw.transaction():
-        versions = [found.version_id for found in locate(raw, study_id=study.pk)]
-        sent = [{"node": node.name, "ordered": order(raw, versions, [node.pk], priority=body.priority)} for node in nodes]
-        record(
-            raw, "study.send", by_actor(actor, address_of(request)), kind="study", key=body.study_instance_uid,
-            study_uid=body.study_instance_uid, patient_id=study.patient.patient_id,
-            after={"nodes": [node.name for node in nodes], "instances": sum(int(str(one["ordered"])) for one in sent)},
-        )  # fmt: skip
-    return Status(202, {"study_instance_uid": body.study_instance_uid, "instances": len(versions), "nodes": sent})
+    sent = send_by_hand(
+        connection.of_request(),
+        body.study_instance_uid,
+        body.nodes,
+        by=by_actor(actor, address_of(request)),
+        priority=body.priority,
+    )
+    return Status(202, {"study_instance_uid": sent.study_instance_uid, "instances": sent.instances, "nodes": sent.nodes})

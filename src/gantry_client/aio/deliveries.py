@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from gantry_client.aio.asking import Asking
 from gantry_client.models import Delivery, Receipt
 from gantry_client.nouns.asking import given, part
-from gantry_client.records_deliveries import Decision, Held, Sent, Steered
+from gantry_client.records_deliveries import Decision, DeliveryAttempt, Destination, Held, Sent, Steered
 
 
 class Deliveries(Asking):
@@ -64,6 +64,21 @@ class Deliveries(Asking):
     ) -> Steered:
         """Send again what was sent, failed or was cancelled."""
         return await self._steer("resend", study_instance_uid, node, reason, priority)
+
+    def attempts(
+        self, *, study_instance_uid: str | None = None, node: str | None = None, delivery: int | None = None
+    ) -> AsyncIterator[DeliveryAttempt]:
+        """What came of each attempt of a study, or of one delivery, the newest first. Raises NotFound."""
+        return self._all(
+            DeliveryAttempt,
+            "/deliveries/attempts",
+            {"study_instance_uid": study_instance_uid, "node": node, "delivery": delivery},
+            limit=500,
+        )
+
+    def destinations(self) -> AsyncIterator[Destination]:
+        """What waits for each, how fast it goes, when it will be through, the circuit breaker."""
+        return self._all(Destination, "/destinations", {}, limit=None)
 
     def decisions(self, *, study: str | None = None) -> AsyncIterator[Decision]:
         """Why things went where they went, the last first."""

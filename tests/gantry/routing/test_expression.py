@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gantry.routing.compiled import Decider
 from gantry.routing.conditions import Condition
-from gantry.routing.decide import Decider, LoadedRule, decide, explain, held_conditions
+from gantry.routing.decide import LoadedRule, decide, explain, held_conditions
 from gantry.routing.errors import BadCondition
 from gantry.routing.evaluation import moment_values
 from gantry.routing.expression import Every, Expression, Not, Some, parse_expression, read, written

@@ -156,11 +156,21 @@ def test_the_whole_draft_is_written_and_two_people_notice_each_other(call: Any) 
     assert [one["created_at"] for one in after] == [one["created_at"] for one in (before[2], before[0], before[1])]
     status, refused = call("PATCH", "rules/a", {"priority": 7, "draft": True, "expected": 1})
     assert status == 409
-    assert refused["error"]["details"] == {"current": 2, "changes": ["bb: added", "b: removed"], "who": ["administrator"]}
+    details = refused["error"]["details"]
+    assert (details["current"], details["changes"], details["who"]) == (2, ["bb: added", "b: removed"], ["administrator"])
+    assert details["when"] == details["edits"][0]["when"]
+    assert details["edits"][0]["rules"] == ["bb", "b"]
     status, refused = call("PUT", "rule-sets/draft/rules", {"rules": [{**GOOD, "priority": -1}], "expected": 2})
     assert (status, refused["error"]["details"][0]["where"]) == (422, "rules.0.priority")
     assert call("PUT", "rule-sets/draft/rules", {"rules": [{**GOOD, "destinations": ["nobody"]}], "expected": 2})[0] == 404
     assert [rule.name for rule in rules.list_rules("draft")] == ["c", "a", "bb"]
+    # Who saw a draft that was thrown away does not write into the next one.
+    assert call("DELETE", "rule-sets/draft")[0] == 204
+    assert call("POST", "rule-sets", {})[1]["revision"] == 3
+    for seen in (1, 2):
+        status, refused = call("PATCH", "rules/a", {"priority": 7, "draft": True, "expected": seen})
+        assert (status, refused["error"]["details"]["who"]) == (409, ["administrator"])
+    assert call("PATCH", "rules/a", {"priority": 7, "draft": True, "expected": 3})[0] == 200
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -12,7 +13,7 @@ from tests.gantry.accounts.people import person
 
 from gantry.accounts import tokens
 from gantry.main import openapi
-from gantry.transfers.models import Delivery
+from gantry.transfers.models import Attempt, Delivery
 
 pytestmark = pytest.mark.django_db
 STUDY = "1.2.3"
@@ -57,7 +58,7 @@ REFUSED: list[tuple[str, str, Any]] = [
 #: Lists: the rows of its node, and no others.
 NARROWED = [
     "/nodes", "/overview", "/deliveries", f"/deliveries?study_instance_uid={STUDY}", "/deliveries?node=other", "/deliveries/by-study", "/destinations",
-    f"/studies/{STUDY}/receipt",
+    f"/studies/{STUDY}/receipt", f"/deliveries/attempts?study_instance_uid={STUDY}",
 ]  # fmt: skip
 #: They take or show nodes, and are not about what this token may do with them.
 OTHERS = {
@@ -72,7 +73,12 @@ def client() -> Client:
     """Of an administrator's token for one of two nodes; a study goes to both."""
     study = stored.study(STUDY)
     for name in ("pacs", "other"):
-        stored.deliveries(study, stored.node(name), "dead")
+        node = stored.node(name)
+        stored.deliveries(study, node, "dead")
+        Attempt.objects.create(
+            study=study, node=node, key=uuid4(), number=1, outcome="refused", error="no", count=1, dead=1, delivery_ids=[],
+            began_at=study.first_received_at, ended_at=study.first_received_at,
+        )  # fmt: skip
     plain = tokens.create(person("administrator"), "t", nodes=["pacs"])[1]
     return Client(headers={"authorization": f"Bearer {plain}"})
 

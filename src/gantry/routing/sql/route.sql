@@ -11,28 +11,31 @@ LEFT JOIN routing_ruleset s ON s.state = 'active'
 SELECT rules FROM routing_ruleset WHERE id = %(id)s
 
 -- name: versions_of_batch
-SELECT v.id, s.study_id, v.header, v.calling_aet, v.called_aet, v.remote_address, v.origin, v.received_at
+SELECT v.id, s.study_id, h.state, v.header, v.calling_aet, v.called_aet, v.remote_address, v.origin, v.received_at
 FROM catalogue_version v
 JOIN catalogue_instance i ON i.id = v.instance_id
 JOIN catalogue_series s ON s.id = i.series_id
+LEFT JOIN routing_heldinstance h ON h.version_id = v.id
 WHERE v.batch_id = %(batch_id)s AND v.id > %(after)s
 ORDER BY v.id
 LIMIT %(limit)s
 
 -- name: versions_of_study
-SELECT v.id, s.study_id, v.header, v.calling_aet, v.called_aet, v.remote_address, v.origin, v.received_at
+SELECT v.id, s.study_id, h.state, v.header, v.calling_aet, v.called_aet, v.remote_address, v.origin, v.received_at
 FROM catalogue_series s
 JOIN catalogue_instance i ON i.series_id = s.id
 JOIN catalogue_version v ON v.instance_id = i.id AND v.current
+LEFT JOIN routing_heldinstance h ON h.version_id = v.id
 WHERE s.study_id = %(study_id)s AND v.id > %(after)s
 ORDER BY v.id
 LIMIT %(limit)s
 
 -- name: versions_by_id
-SELECT v.id, s.study_id, v.header, v.calling_aet, v.called_aet, v.remote_address, v.origin, v.received_at
+SELECT v.id, s.study_id, h.state, v.header, v.calling_aet, v.called_aet, v.remote_address, v.origin, v.received_at
 FROM catalogue_version v
 JOIN catalogue_instance i ON i.id = v.instance_id
 JOIN catalogue_series s ON s.id = i.series_id
+LEFT JOIN routing_heldinstance h ON h.version_id = v.id
 WHERE v.id = ANY(%(version_ids)s::bigint[]) AND v.id > %(after)s
 ORDER BY v.id
 LIMIT %(limit)s
@@ -47,13 +50,6 @@ ORDER BY 1
 
 -- name: study_facts
 SELECT instance_count, series_count, modalities FROM catalogue_study WHERE id = %(study_id)s
-
--- name: held_among
-SELECT version_id, state FROM routing_heldinstance
-WHERE version_id = ANY(%(version_ids)s::bigint[])
-
--- name: any_held
-SELECT EXISTS (SELECT FROM routing_heldinstance)
 
 -- name: decide
 INSERT INTO routing_decision (study_id, version, rule_name, trigger, conditions, action, deliveries, held, first_at, last_at)

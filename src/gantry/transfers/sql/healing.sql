@@ -47,10 +47,10 @@ SELECT DISTINCT ON (d.version_id, d.node_id)
 FROM transfers_delivery d
 JOIN nodes_node n ON n.id = d.node_id AND n.removed_at IS NULL
 WHERE d.study_id = %(study_id)s AND (%(node_id)s::bigint IS NULL OR d.node_id = %(node_id)s) AND d.status = 'confirmed'
-  AND NOT EXISTS (
-    SELECT 1 FROM transfers_delivery open
-    WHERE open.study_id = d.study_id AND open.version_id = d.version_id AND open.node_id = d.node_id
-      AND open.status IN ('waiting', 'failed', 'sent', 'held', 'away') AND open.origin <> 'move'
+  -- NOT IN, a hash: with NOT EXISTS the plan depends on statistics, which are stale when a large study goes again and again.
+  AND (d.version_id, d.node_id) NOT IN (
+    SELECT open.version_id, open.node_id FROM transfers_delivery open
+    WHERE open.study_id = %(study_id)s AND open.status IN ('waiting', 'failed', 'sent', 'held', 'away') AND open.origin <> 'move'
   )
 ORDER BY d.version_id, d.node_id, d.origin = 'move', d.id
 RETURNING node_id
@@ -143,13 +143,27 @@ SET verified_at = now(), verified_by = %(by)s, verify_at = NULL, verify_error = 
 WHERE id = ANY(%(ids)s::bigint[]) AND status = 'confirmed'
 
 -- name: not_there
-UPDATE transfers_delivery
-SET status = CASE WHEN resends >= %(most)s THEN 'dead' ELSE 'waiting' END,
-    error = CASE WHEN resends >= %(most)s THEN 'confirmed, but not found at the node, also after it was sent again'
-                 ELSE 'confirmed, but not found at the node: it is sent again' END,
-    resends = resends + 1, attempts = 0, next_attempt_at = now(), verify_at = NULL, updated_at = now()
-WHERE id = ANY(%(ids)s::bigint[]) AND status = 'confirmed'
-RETURNING status = 'dead'
+-- The confirmation that was none is kept as an attempt before it is forgotten.
+WITH gone AS (
+    UPDATE transfers_delivery d
+    SET status = CASE WHEN resends >= %(most)s THEN 'dead' ELSE 'waiting' END,
+        error = CASE WHEN resends >= %(most)s
+                     THEN 'confirmed, but not found at the node, also after it was sent again (look at the node why it does not '
+                          'keep what it confirms, then retry)'
+                     ELSE 'confirmed, but not found at the node: it is sent again (nothing to do; look at the node if it stays)' END,
+        resends = resends + 1, attempts = 0, next_attempt_at = now(), verify_at = NULL, updated_at = now()
+    FROM (SELECT id, attempts, confirmed_at FROM transfers_delivery WHERE id = ANY(%(ids)s::bigint[])) AS old (id, number, at)
+    WHERE d.id = old.id AND d.status = 'confirmed'
+    RETURNING d.id, d.study_id, d.node_id, old.number, d.status, d.error, COALESCE(old.at, now()) AS at
+), kept AS (
+    INSERT INTO transfers_attempt (study_id, node_id, key, number, outcome, error, count, dead, delivery_ids, began_at, ended_at)
+    SELECT g.study_id, g.node_id, md5(concat_ws('|', 'missing', clock_timestamp(), g.number, g.error))::uuid, g.number, 'missing',
+           g.error, count(*), count(*) FILTER (WHERE g.status = 'dead'), (array_agg(g.id ORDER BY g.id))[1:100], min(g.at), now()
+    FROM gone g
+    GROUP BY g.study_id, g.node_id, g.number, g.error
+    ON CONFLICT (study_id, node_id, key) DO NOTHING
+)
+SELECT status = 'dead', study_id FROM gone
 
 -- name: not_answered
 UPDATE transfers_delivery

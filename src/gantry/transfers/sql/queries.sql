@@ -179,15 +179,34 @@ WHERE d.id = r.id AND d.status <> 'confirmed'
 RETURNING d.study_id
 
 -- name: fail
-UPDATE transfers_delivery d
-SET status = CASE WHEN r.dead OR d.origin = 'move' OR d.attempts >= %(max_attempts)s THEN 'dead' ELSE 'failed' END,
-    dimse_status = r.dimse_status, error = r.error, sha256 = r.sha256, sent_at = r.started_at, updated_at = now(),
-    next_attempt_at = now() + make_interval(secs => r.delay), lease_owner = '', lease_until = NULL
-FROM unnest(%(ids)s::bigint[], %(dimse_statuses)s::int[], %(errors)s::text[], %(digests)s::bytea[],
-            %(started)s::timestamptz[], %(dead)s::boolean[], %(delays)s::float8[])
-     AS r (id, dimse_status, error, sha256, started_at, dead, delay)
-WHERE d.id = r.id AND d.status = 'sent' AND d.lease_owner = %(owner)s
-RETURNING d.status = 'dead'
+-- What failed is also kept as an attempt: one row for all that met the same within five minutes, so that a node that refuses
+-- thousands costs little and fills no page.
+WITH failed AS (
+    UPDATE transfers_delivery d
+    SET status = CASE WHEN r.dead OR d.origin = 'move' OR d.attempts >= %(max_attempts)s THEN 'dead' ELSE 'failed' END,
+        dimse_status = r.dimse_status, error = r.error, sha256 = r.sha256, sent_at = r.started_at, updated_at = now(),
+        next_attempt_at = now() + make_interval(secs => r.delay), lease_owner = '', lease_until = NULL
+    FROM unnest(%(ids)s::bigint[], %(dimse_statuses)s::int[], %(errors)s::text[], %(digests)s::bytea[],
+                %(started)s::timestamptz[], %(ended)s::timestamptz[], %(dead)s::boolean[], %(delays)s::float8[], %(outcomes)s::text[])
+         AS r (id, dimse_status, error, sha256, started_at, ended_at, dead, delay, outcome)
+    WHERE d.id = r.id AND d.status = 'sent' AND d.lease_owner = %(owner)s
+    RETURNING d.id, d.study_id, d.node_id, d.attempts, d.status, d.dimse_status, d.error, r.started_at, r.ended_at, r.outcome
+), kept AS (
+    INSERT INTO transfers_attempt AS a
+        (study_id, node_id, key, number, outcome, dimse_status, error, count, dead, delivery_ids, began_at, ended_at)
+    SELECT f.study_id, f.node_id,
+           md5(concat_ws('|', floor(extract(epoch FROM f.started_at) / 300), f.attempts, f.outcome, COALESCE(f.dimse_status, -1),
+                         f.error))::uuid,
+           f.attempts, f.outcome, f.dimse_status, f.error, count(*), count(*) FILTER (WHERE f.status = 'dead'),
+           (array_agg(f.id ORDER BY f.id))[1:100], min(f.started_at), max(f.ended_at)
+    FROM failed f
+    GROUP BY f.study_id, f.node_id, floor(extract(epoch FROM f.started_at) / 300), f.attempts, f.outcome, f.dimse_status, f.error
+    ORDER BY f.study_id, 3
+    ON CONFLICT (study_id, node_id, key) DO UPDATE
+    SET count = a.count + EXCLUDED.count, dead = a.dead + EXCLUDED.dead, ended_at = GREATEST(a.ended_at, EXCLUDED.ended_at),
+        began_at = LEAST(a.began_at, EXCLUDED.began_at), delivery_ids = (a.delivery_ids || EXCLUDED.delivery_ids)[1:100]
+)
+SELECT status = 'dead', study_id FROM failed
 
 -- name: studies_done
 -- Of these studies those of which nothing is left to be sent to the node.
@@ -199,14 +218,31 @@ WHERE NOT EXISTS (
 )
 
 -- name: give_back
--- Rows that were claimed and never tried: the attempt does not count. With a reason they show as failed.
-UPDATE transfers_delivery
-SET status = CASE WHEN %(error)s <> '' AND origin = 'move' THEN 'dead'
-                  WHEN %(error)s <> '' OR attempts > 1 THEN 'failed' ELSE 'waiting' END,
-    attempts = attempts - 1, sent_at = NULL,
-    error = CASE WHEN %(error)s <> '' THEN %(error)s ELSE error END,
-    next_attempt_at = now() + make_interval(secs => %(delay)s), updated_at = now(), lease_owner = '', lease_until = NULL
-WHERE id = ANY(%(ids)s::bigint[]) AND status = 'sent' AND lease_owner = %(owner)s
+-- Rows that were claimed and never tried: the attempt does not count. With a reason they show as failed, and that is kept.
+WITH given AS (
+    UPDATE transfers_delivery d
+    SET status = CASE WHEN %(error)s <> '' AND origin = 'move' THEN 'dead'
+                      WHEN %(error)s <> '' OR attempts > 1 THEN 'failed' ELSE 'waiting' END,
+        attempts = attempts - 1, sent_at = NULL,
+        error = CASE WHEN %(error)s <> '' THEN %(error)s ELSE error END,
+        next_attempt_at = now() + make_interval(secs => %(delay)s), updated_at = now(), lease_owner = '', lease_until = NULL
+    FROM (SELECT id, sent_at FROM transfers_delivery WHERE id = ANY(%(ids)s::bigint[])) AS old (id, taken_at)
+    WHERE d.id = old.id AND d.status = 'sent' AND d.lease_owner = %(owner)s
+    RETURNING d.id, d.study_id, d.node_id, d.attempts + 1 AS number, d.status, old.taken_at
+), kept AS (
+    INSERT INTO transfers_attempt AS a (study_id, node_id, key, number, outcome, error, count, dead, delivery_ids, began_at, ended_at)
+    SELECT g.study_id, g.node_id, md5(concat_ws('|', floor(extract(epoch FROM g.taken_at) / 300), g.number, 'untried', %(error)s::text))::uuid,
+           g.number, 'untried', %(error)s, count(*), count(*) FILTER (WHERE g.status = 'dead'), (array_agg(g.id ORDER BY g.id))[1:100],
+           min(g.taken_at), now()
+    FROM given g
+    WHERE %(error)s <> ''
+    GROUP BY g.study_id, g.node_id, floor(extract(epoch FROM g.taken_at) / 300), g.number
+    ORDER BY g.study_id, 3
+    ON CONFLICT (study_id, node_id, key) DO UPDATE
+    SET count = a.count + EXCLUDED.count, dead = a.dead + EXCLUDED.dead, ended_at = EXCLUDED.ended_at,
+        delivery_ids = (a.delivery_ids || EXCLUDED.delivery_ids)[1:100]
+)
+SELECT study_id FROM given
 
 -- name: node_succeeded
 UPDATE nodes_node
