@@ -249,14 +249,13 @@ def _digests(files: list[Path]) -> dict[str, str]:
 
 def _prove(connection: psycopg.Connection, stage: Stage, expected: dict[str, str]) -> list[Proof]:
     """Per study: what was sent, what lies in the home, what lies at the other node, and what the ledger says."""
-    from gantry.catalogue import every_location
-    from gantry.catalogue.find import StudyQuery, find_studies
+    from gantry.catalogue import Wanted, every_location, search_studies
     from gantry.transfers.receipt import receipt
 
     stored = _digests([stage.folder / "gantry" / place.file_path for place in every_location(connection)])
     archived = _digests(sorted(stage.archive_folder.glob("*.dcm")))
     proofs = []
-    for study in find_studies(connection, StudyQuery()).items:
+    for study in search_studies(connection, Wanted()).items:
         ledger = receipt(connection, study.study_instance_uid)
         for destination in ledger.destinations:
             uids = [item.sop_instance_uid for item in destination.instances]
@@ -283,13 +282,15 @@ def _stay(stage: Stage, supervisor: Supervisor) -> None:
     aet, home = stage.config.aet, stage.folder / "gantry"
     password = supervisor.first_password or "(unchanged)"
     lines = {
-        "web": f"http://{stage.config.http}/    user admin, password {password}",
-        "API": f"http://{stage.config.http}/api/v1/docs",
         "send": f"storescu -aec {aet} {host} {port} FILE...    or: gantry send PATH --to {aet}@{stage.config.dicom}",
         "look": f"gantry --home {home} studies    (deliveries, receipt, verify, doctor, ...)",
         "archive": str(stage.archive_folder),
+        "API": f"http://{stage.config.http}/api/v1/docs",
     }
-    cli_output.note("\nIt goes on running for a look:")
+    address, secret = cli_output.text(f"http://{stage.config.http}/"), cli_output.text(password)
+    cli_output.err.print(f"\nIt goes on running. Open this in a browser:\n\n  [bold]{address}[/bold]", soft_wrap=True)
+    cli_output.err.print(f"  user [bold]admin[/bold], password [bold]{secret}[/bold]   (then choose your own)", soft_wrap=True)
+    cli_output.err.print("\nFrom another terminal:")
     for name, words in lines.items():
         cli_output.err.print(f"  {name:<8} {cli_output.text(words)}", soft_wrap=True)
     cli_output.note("Ctrl-C stops it.")

@@ -48,7 +48,7 @@ def _welcome(supervisor: Supervisor, seconds: float) -> None:
     config = supervisor.config
     console = cli_output.err
     console.print(f"Gantry is up after {seconds:.1f} s. Home: {cli_output.text(supervisor.home.path)}", soft_wrap=True)
-    console.print(f"  web    http://{cli_output.text(config.http)}/")
+    console.print(f"  web    http://{cli_output.text(config.http)}/    (open it in a browser)")
     console.print(f"  DICOM  {cli_output.text(config.aet)}@{cli_output.text(config.dicom)}")
     if config.dicom_tls_address:
         words = f"  DICOM  {cli_output.text(config.aet)}@{cli_output.text(config.dicom_tls_address)} over TLS"
