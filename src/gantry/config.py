@@ -161,6 +161,12 @@ class Config(BaseModel):
     trash_days: float = Field(
         default=30.0, ge=0, le=36500, description="How long a deleted study stays in the trash before it is removed for good"
     )
+    attempt_days: int = Field(
+        default=90,
+        ge=0,
+        le=36500,
+        description="Attempts of deliveries that were no success are forgotten after so many days. 0: never",
+    )
     scrub_mb_per_second: float = Field(
         default=20.0,
         ge=0,

@@ -35,6 +35,12 @@ def ensure_administrator() -> str | None:
     return password if _settle_administrator(make_password(password)) else None
 
 
+def waits_for_first_sign_in() -> bool:
+    """Whether nobody has chosen a password of their own yet: the one that the first start has printed is the only way in."""
+    people = User.objects.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    return not people.filter(must_change_password=False).exists() and people.filter(username=ADMINISTRATOR).exists()
+
+
 def _settle_administrator(hashed: str) -> bool:
     """Under a lock: the user `admin` exists, with this password if nobody has one. The hash is made before."""
     with transaction.atomic():

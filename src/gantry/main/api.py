@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
-from django.urls import URLPattern
+from django.urls import URLPattern, get_script_prefix
+from django.utils.cache import get_conditional_response
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 from ninja.openapi.views import openapi_view
@@ -158,10 +161,26 @@ def _nothing_here(request: HttpRequest) -> HttpResponseBase:
 _nothing_here.gantry_action = "public"  # type: ignore[attr-defined]  # it answers 404, always
 
 
+@functools.lru_cache(maxsize=4)
+def _document_text(prefix: str) -> tuple[bytes, str]:
+    """The OpenAPI document under this prefix and its ETag: made once, for it takes longer than any other answer."""
+    text = json.dumps(v1.get_openapi_schema(), ensure_ascii=False, default=str, separators=(",", ":")).encode()
+    return text, f'"{hashlib.sha256(text).hexdigest()[:32]}"'
+
+
+def _document(request: HttpRequest, **_: Any) -> HttpResponseBase:
+    """openapi.json; 304 for who has it already."""
+    text, etag = _document_text(get_script_prefix())
+    answer = HttpResponse(text, content_type="application/json; charset=utf-8")
+    answer["ETag"] = etag
+    answer["Cache-Control"] = "private, no-cache"
+    return get_conditional_response(request, etag=etag, response=answer) or answer
+
+
 def _docs(view: Callable[..., Any]) -> Callable[..., Any]:
     """The documentation is for people with an account; browsers are sent to the sign-in page, programs refused."""
     page = getattr(view, "func", None) is openapi_view
-    guarded = view_may("docs.view", sign_in_at="/admin/login/" if page else "")(view)
+    guarded = view_may("docs.view", sign_in_at="/admin/login/" if page else "")(view if page else _document)
 
     def answering(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         if request.method not in {"GET", "HEAD"}:

@@ -126,6 +126,7 @@ def _room_errors() -> list[tuple[type[Exception], int, str, str]]:
     return [
         (catalogue.BadCursor, 422, "invalid", "Take it from `next` of the page before."),
         (transfers.StudyMissing, 404, "not_found", "GET /api/v1/studies searches them."),
+        (transfers.DeliveryMissing, 404, "not_found", "GET /api/v1/deliveries lists them."),
         (transfers.BadFilter, 422, "bad_filter", "Correct the value."),
         (nodes.BadAddress, 422, "bad_address", "Write AET@HOST:PORT, as in ARCHIVE@192.0.2.7:104."),
         (nodes.BadNode, 422, "bad_node", "Correct the value."),

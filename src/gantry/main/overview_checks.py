@@ -19,6 +19,7 @@ from gantry.transfers.measure import Outlook
 
 log = logging.getLogger("gantry.web")
 _PATIENCE = "2s"
+_STATES = {"writing": "it takes new objects", "readonly": "it is only read", "full": "it is full"}
 _COUNTS = (
     ("quarantine", "SELECT count(*) FROM intake_quarantinedobject WHERE state = 'held'",
      "{count} objects could not be indexed and are held in quarantine", "See why, then repair, accept or discard them"),
@@ -65,7 +66,7 @@ def _volumes(levels: list[Level]) -> Iterator[Finding]:
             remedy = "Add a volume, raise its quota, or delete studies"
             yield Finding(subject, "problem", f"it is full: {one.note}; no other volume takes new objects", remedy)
         else:
-            yield Finding(subject, "fine", one.note or one.state)
+            yield Finding(subject, "fine", one.note or _STATES.get(one.state, one.state))
     damaged = len(scrub.list_findings(connections.of_request(), Path(config.current().home), limit=1000))
     if damaged:
         remedy = "Storage names them; a node that has them heals them, or restore a backup"

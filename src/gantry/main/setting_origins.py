@@ -30,7 +30,7 @@ def origins(config: Config, environ: Mapping[str, str] | None = None) -> dict[st
         except (ValueError, AttributeError):
             return {}
     path = place(config, environ)
-    values, lines = _file(path)
+    values, lines = in_file(path)
     found = {}
     for name, field in Config.model_fields.items():
         text = environ.get(f"GANTRY_{name.upper()}")
@@ -46,6 +46,32 @@ def origins(config: Config, environ: Mapping[str, str] | None = None) -> dict[st
 def place(config: Config, environ: Mapping[str, str] | None = None) -> Path:
     """The file of settings, there or not."""
     return Path((os.environ if environ is None else environ).get("GANTRY_CONFIG") or config.home / "gantry.yaml")
+
+
+def coming(config: Config, environ: Mapping[str, str] | None = None) -> Config:
+    """The settings after a restart: the file as it is now, with variables and command line over it. As now where it is broken."""
+    known = origins(config, environ)
+    path = place(config, environ)
+    values, _ = in_file(path)
+    if not values and path.exists() and path.stat().st_size:
+        return config
+    wanted = config.model_dump()
+    for name, field in Config.model_fields.items():
+        if wins(known.get(name, "")) or name in {"home", "database_url"}:
+            continue
+        if name in values:
+            wanted[name] = values[name]
+        elif name in known:
+            wanted[name] = field.get_default(call_default_factory=True)
+    try:
+        return Config.model_validate(wanted)
+    except ValidationError:
+        return config
+
+
+def wins(origin: str) -> bool:
+    """Whether what is set there wins over the file."""
+    return origin == COMMAND_LINE or origin.startswith("GANTRY_")
 
 
 def as_variable(config: Config) -> dict[str, str]:
@@ -66,7 +92,7 @@ def _same(config: Config, name: str, value: Any) -> bool:
     return bool(getattr(made, name) == getattr(config, name))
 
 
-def _file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def in_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """Keys with values and lines; nothing for a file that cannot be read (the start has complained about it)."""
     try:
         text = path.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import typing
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import UnionType
@@ -22,9 +23,13 @@ from gantry.main import backup, setting_origins
 from gantry.main.backup_manifest import MANIFEST
 from gantry.main.home import Home
 from gantry.main.one_file.api import only_administrators
+from gantry.main.one_file.settings import OF_THE_MACHINE
 
 router = Router(tags=["setup"])
 LICENCE = "Apache-2.0"
+_UNITS = {
+    "mb_per_second": "MB/s", "_seconds": "seconds", "_minutes": "minutes", "_days": "days", "_mb": "MB", "max_pdu": "bytes",
+}  # fmt: skip
 #: A folder with more backups than this is not read to its end.
 _MOST_BACKUPS = 1000
 
@@ -41,6 +46,14 @@ class SettingOut(Schema):
     type: Literal["text", "number", "yes or no", "list", "choice", "path"]
     choices: list[str] = Field(description="Of a choice; empty: any")
     meaning: str
+    unit: str = Field(description="Of a number; empty: none", examples=["seconds"])
+    least: float | None = Field(description="Of a number; null: no limit")
+    most: float | None
+    after_restart: Any = Field(description="What gantry.yaml says by now; as `value` when nothing waits for a restart")
+    waiting: bool = Field(description="Another value waits for a restart")
+    fixed: Literal["", "machine", "variable", "command line"] = Field(
+        description="Why `POST /setup?settings=true` cannot change it: belongs to the machine, or what wins over gantry.yaml"
+    )
 
 
 class SettingPage(Page[SettingOut]):
@@ -124,13 +137,14 @@ def get_backups(request: HttpRequest) -> dict[str, Any]:
 def _settings() -> typing.Iterator[dict[str, Any]]:
     settings = config.current()
     values = settings.model_dump(mode="json")
+    coming = setting_origins.coming(settings).model_dump(mode="json")
     known = setting_origins.origins(settings)
     for name, field in config.Config.model_fields.items():
         usual = field.get_default(call_default_factory=True)
         kind, choices = _kind(field.annotation)
         place = known.get(name, "")
         if name == "database_url" and not place:
-            values[name] = usual  # the supervisor names the embedded server in it
+            values[name] = coming[name] = usual  # the supervisor names the embedded server in it
         source = (
             "default" if not place
             else "command line" if place == setting_origins.COMMAND_LINE
@@ -141,8 +155,22 @@ def _settings() -> typing.Iterator[dict[str, Any]]:
             "name": name, "value": without_password(values[name]), "default": str(usual) if isinstance(usual, Path) else usual,
             "is_default": not place, "source": source,
             "place": "" if source == "command line" else place, "type": kind, "choices": choices,
-            "meaning": field.description or "",
+            "meaning": field.description or "", "unit": _unit(name) if kind == "number" else "", **_limits(field.metadata),
+            "after_restart": without_password(coming[name]), "waiting": coming[name] != values[name],
+            "fixed": "machine" if name in OF_THE_MACHINE else source if source in {"variable", "command line"} else "",
         }  # fmt: skip
+
+
+def _unit(name: str) -> str:
+    """By the end of the name, where its settings have one."""
+    return next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+
+
+def _limits(metadata: Sequence[Any]) -> dict[str, float | None]:
+    """From the constraints of the field; the least above 0 is 0."""
+    least = [getattr(one, key) for one in metadata for key in ("ge", "gt") if hasattr(one, key)]
+    most = [getattr(one, key) for one in metadata for key in ("le", "lt") if hasattr(one, key)]
+    return {"least": least[0] if least else None, "most": most[0] if most else None}
 
 
 def without_password(value: Any) -> Any:

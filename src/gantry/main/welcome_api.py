@@ -11,6 +11,7 @@ from pydantic import Field
 
 import gantry
 from gantry import config
+from gantry.accounts import bootstrap
 from gantry.accounts.api import session_of
 from gantry.accounts.route import anyone, somebody_or_nobody
 from gantry.accounts.schemas import SessionOut
@@ -34,6 +35,7 @@ class WelcomeOut(Schema):
     session: SessionOut | None = Field(default=None, description="Null: nobody is signed in")
     providers: list[ProviderOut] = Field(description="Others that vouch for people (OpenID Connect)")
     self_registration: bool = Field(description="Whether one may ask for an account")
+    first_start: bool = Field(description="Nobody has signed in yet: the first password is the one that the start has printed")
     mail: bool = Field(description="Whether this instance sends mail; without it administrators give new passwords")
 
 
@@ -54,5 +56,6 @@ def welcome(request: HttpRequest) -> dict[str, Any]:
         "session": session_of(actor) if signed_in else None,
         "providers": openid.offered(),
         "self_registration": settings.self_registration,
+        "first_start": not signed_in and bootstrap.waits_for_first_sign_in(),
         "mail": bool(settings.mail_smtp),
     }

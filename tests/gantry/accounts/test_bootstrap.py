@@ -28,6 +28,14 @@ def test_the_first_start_makes_an_administrator_once() -> None:
     assert bootstrap.ensure_administrator() is None
 
 
+def test_the_first_sign_in_is_awaited_until_somebody_has_a_password_of_their_own() -> None:
+    assert not bootstrap.waits_for_first_sign_in(), "nobody is there at all"
+    bootstrap.ensure_administrator()
+    assert bootstrap.waits_for_first_sign_in()
+    person("viewer")
+    assert not bootstrap.waits_for_first_sign_in()
+
+
 def test_no_two_passwords_are_the_same() -> None:
     assert len({bootstrap.generate_password() for _ in range(100)}) == 100
 

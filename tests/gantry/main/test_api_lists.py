@@ -382,7 +382,10 @@ class TestPagesForPeople:
         text = page.content.decode()
         assert "/static/ninja/swagger-ui-bundle.js" in text
         assert "//cdn" not in text
-        assert browser.get("/api/v1/openapi.json").json()["info"]["title"] == "Gantry"
+        document = browser.get("/api/v1/openapi.json")
+        assert document.json()["info"]["title"] == "Gantry"
+        same = browser.get("/api/v1/openapi.json", headers={"If-None-Match": document["ETag"]})
+        assert (same.status_code, same.content) == (304, b"")
         assert browser.post("/api/v1/docs").status_code == 405
 
     def test_a_viewer_signs_in_there_for_the_documentation(self) -> None:

@@ -173,6 +173,8 @@ def test_the_way_of_a_study(shared_gantry: GantryProcess, make_ct: Callable[...,
     found = gantry.json("studies", study)[0]
     assert (found["instance_count"], found["patient_name"]) == (4, "[bold]O'Neil^<b>")
     assert "[bold]O'Neil^<b>" in gantry.cli("studies", study).stdout
+    assert study in {one["study_instance_uid"] for one in gantry.json("studies", "neil CT")}
+    assert gantry.json("studies", "eil") == []  # words, not parts of words
     assert gantry.json("verify")["ok"] is True
     assert gantry.json("deliveries", "retry", "--study", study) == {"retried": 0}
     for command in (["deliveries"], ["receipt", study], ["node", "list"], ["rule", "list"], ["doctor"]):

@@ -530,6 +530,44 @@ class TestSettings:
         apply({"gantry": 1, "settings": {"aet": "NEW"}}, place, settings=True, dry_run=True)
         assert not (place / "gantry.yaml").exists()
 
+    def test_from_afar_only_what_is_not_the_machines(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = place / "gantry.yaml"
+        path.write_text("aet: SITE\ntrash_days: 9\n")
+        config.use(config.load(place, environ={"GANTRY_SCRUB_DAYS": "3"}))
+        known = {"aet": "gantry.yaml:1", "trash_days": "gantry.yaml:2", "scrub_days": "GANTRY_SCRUB_DAYS"}
+        monkeypatch.setenv("GANTRY_ORIGINS", json.dumps(known))
+        client = bearer()
+
+        def send(query: str = "", **wanted: Any) -> tuple[int, Any]:
+            body = {"gantry": 1, "settings": wanted}
+            answer = client.post(f"/api/v1/setup?settings=true{query}", body, content_type="application/json")
+            return answer.status_code, answer.json()
+
+        for name, value, words in (
+            ("mail_password", "file:/etc/passwd", "on the machine only"), ("webhook_private", ["0.0.0.0/0"], "on the machine only"),
+            ("scrub_days", 4, "GANTRY_SCRUB_DAYS, which wins"),
+        ):  # fmt: skip
+            status, found = send(**{name: value})
+            assert (status, found["error"]["details"][0]["where"]) == (422, f"settings.{name}")
+            assert words in found["error"]["message"]
+        status, looked = send("&dry_run=true", trash_days=5)
+        assert (status, looked["changed"], looked["changes"][0]["fields"]) == (200, True, {"value": [9.0, 5.0]})
+        assert path.read_text() == "aet: SITE\ntrash_days: 9\n"
+        # Somebody else is faster: what was looked at is not what would be done now.
+        client.post("/api/v1/setup", {"gantry": 1, "callers": [{"aet": "CT9"}]}, content_type="application/json")
+        status, refused = send(f"&expected={looked['state']}", trash_days=5)
+        assert (status, refused["error"]["code"]) == (409, "conflict")
+        state = send("&dry_run=true", trash_days=5)[1]["state"]
+        assert send(f"&expected={state}", trash_days=5)[0] == 200
+        assert path.read_text() == "aet: SITE\ntrash_days: 5.0\n"
+        # It waits for a restart, can be looked at, and taken back before that.
+        row = next(one for one in client.get("/api/v1/settings").json()["items"] if one["name"] == "trash_days")
+        assert (row["value"], row["after_restart"], row["waiting"], row["unit"], row["fixed"]) == (9.0, 5.0, True, "days", "")
+        assert send(trash_days=5)[1]["changed"] is False
+        assert send(trash_days=9)[1]["changed"] is True
+        path.write_text("aet: [\n")
+        assert send(trash_days=7)[0] == 409
+
 
 @pytest.mark.django_db(transaction=True)
 def test_two_at_once_wait_for_each_other(place: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
@@ -12,10 +12,12 @@ from pydantic import Field
 
 from gantry import config
 from gantry.accounts.connection import of_request
-from gantry.accounts.errors import NotAllowed
+from gantry.accounts.errors import Conflict, NotAllowed
+from gantry.accounts.page import Text
 from gantry.accounts.route import actor_of, may
 from gantry.accounts.sign_in import address_of
 from gantry.audit import by_actor, record
+from gantry.main.errors import SetupError
 from gantry.main.one_file import export
 from gantry.main.one_file.apply import Options, apply
 
@@ -37,6 +39,10 @@ class ApplyQuery(Schema):
     prune: bool = Field(default=False, description="Remove what the sections of the document do not name; never users")
     seal: bool = Field(default=False, description="Take secrets that stand in it in clear, and seal them")
     invite: bool = Field(default=False, description="Invite new users who have an e-mail address; else they are locked")
+    settings: bool = Field(default=False, description="Write the settings into gantry.yaml; they hold after a restart")
+    expected: Annotated[Text, Field(max_length=64)] = Field(
+        default="", description="The `state` of the dry run you looked at; 409 when the set-up is another by now"
+    )
 
 
 class SetupChange(Schema):
@@ -45,7 +51,7 @@ class SetupChange(Schema):
     section: str = Field(examples=["nodes"])
     key: str = Field(examples=["archive"])
     change: Literal["added", "changed", "removed", "unmanaged", "named"] = Field(
-        description="unmanaged: here and not in the document; named: a setting, which is changed in gantry.yaml only"
+        description="unmanaged: here and not in the document; named: a setting, which only `settings` writes"
     )
     line: int = Field(description="In the document; 0: it does not name this object")
     fields: dict[str, list[Any]] = Field(description="Name to [before, after]; secrets as words")
@@ -58,6 +64,7 @@ class SetupResult(Schema):
     changed: bool
     changes: list[SetupChange]
     notes: list[str]
+    state: str = Field(description="Digest of the set-up before; send it as `expected` to apply exactly this difference")
 
 
 def only_administrators(request: HttpRequest) -> None:
@@ -96,5 +103,11 @@ def apply_setup(request: HttpRequest, query: Query[ApplyQuery]) -> dict[str, Any
     if request.content_type not in _TYPES:
         raise HttpError(415, "")
     by = by_actor(actor_of(request), address_of(request))
-    options = Options(dry_run=query.dry_run, prune=query.prune, seal=query.seal, invite=query.invite)
-    return apply(request.body, Path(config.current().home), by, options, name="document").as_dict()
+    options = Options(
+        dry_run=query.dry_run, prune=query.prune, seal=query.seal, invite=query.invite, settings=query.settings, remote=True,
+        expected=query.expected,
+    )  # fmt: skip
+    try:
+        return apply(request.body, Path(config.current().home), by, options, name="document").as_dict()
+    except SetupError as error:
+        raise Conflict(f"{error.cause}.", remedy=error.remedy) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +12,12 @@ from typing import Any
 from django.db import connection, transaction
 from pydantic import ValidationError
 
+from gantry import config
 from gantry.accounts.connection import of_request
+from gantry.accounts.errors import Conflict
 from gantry.audit.record import By, record
-from gantry.main.one_file import settings, text
+from gantry.main import setting_origins
+from gantry.main.one_file import export, settings, text
 from gantry.main.one_file.errors import FileRefused, Problem
 from gantry.main.one_file.plan import Change, Run, Section, Wanted, told
 from gantry.main.one_file.schema import Part, SetupFile
@@ -26,13 +31,16 @@ _LOCK = 0x67616E66696C65  # "ganfile"
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a file is applied. `prune`: what it does not name goes (of sections that it has). `seal`: secrets in clear are
-    taken and sealed. `invite`: new users with an address are invited by mail. `settings`: gantry.yaml is written."""
+    taken and sealed. `invite`: new users with an address are invited by mail. `settings`: gantry.yaml is written.
+    `remote`: by somebody who is not at the machine. `expected`: the `state` that they saw; another is a conflict."""
 
     dry_run: bool = False
     prune: bool = False
     seal: bool = False
     invite: bool = False
     settings: bool = False
+    remote: bool = False
+    expected: str = ""
 
 
 @dataclass(slots=True)
@@ -42,6 +50,8 @@ class Result:
     dry_run: bool
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    #: Of all that is set up, before anything changed: for `Options.expected`. Only where somebody is remote.
+    state: str = ""
 
     @property
     def changed(self) -> bool:
@@ -51,7 +61,7 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         """As JSON, on the command line and over REST."""
         return {
-            "dry_run": self.dry_run, "changed": self.changed, "notes": self.notes,
+            "dry_run": self.dry_run, "changed": self.changed, "notes": self.notes, "state": self.state,
             "changes": [
                 {
                     "section": one.section, "key": one.key, "change": one.change, "line": one.line,
@@ -75,6 +85,8 @@ def apply(raw: bytes, home: Path, by: By, options: Options = Options(), *, name:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            if options.remote:
+                result.state = _state(home, options.expected)
             run = Run(
                 home, of_request(), by, prune=options.prune, seal=options.seal, invite=options.invite, notes=result.notes
             )  # fmt: skip
@@ -90,6 +102,20 @@ def apply(raw: bytes, home: Path, by: By, options: Options = Options(), *, name:
     if not keep:
         _undo(run)
     return result
+
+
+def _state(home: Path, expected: str) -> str:
+    """A digest of what is set up. Raises Conflict where it is not the expected one."""
+    pending = setting_origins.coming(config.current()).model_dump(mode="json")
+    found = json.dumps([export.collect(home), pending], sort_keys=True).encode()
+    state = hashlib.sha256(found).hexdigest()[:32]
+    if expected and expected != state:
+        raise Conflict(
+            "Somebody else changed the set-up since you looked at the difference.",
+            remedy="Check again, then apply.",
+            details={"current": state},
+        )
+    return state
 
 
 def _undo(run: Run | None) -> None:
@@ -126,6 +152,8 @@ def _carry_out(file: SetupFile, document: Document, run: Run, options: Options) 
     if problems := [problem for _, found in wanted.values() for problem in found]:
         raise FileRefused(problems, document.name)
     changes += settings.compare(values, document, write=options.settings)
+    if options.remote and options.settings:
+        settings.check_remote(changes, document)
     gone: list[tuple[Section[Any], Change]] = []
     for section in SECTIONS:
         items, _ = wanted[section.name]
@@ -140,8 +168,9 @@ def _carry_out(file: SetupFile, document: Document, run: Run, options: Options) 
         changes += _remove(section, change, document, run)
     _check_destinations({change.key for section, change in gone if section.name == "nodes"}, wanted["rules"][0], document)
     if options.settings and (new := {one.key: values[one.key] for one in changes if one.section == "settings"}):
-        before = settings.write(run.home, new)
-        run.undo.append(lambda: settings.put_back(run.home, before))
+        before = settings.write(run.home, new, dry_run=options.dry_run)
+        if not options.dry_run:
+            run.undo.append(lambda: settings.put_back(run.home, before))
         run.notes.append(f"{settings.place(run.home)} is written: restart for it to take effect")
     return changes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from gantry import config
+from gantry.main import setting_origins
 from gantry.main.errors import SetupError
 from gantry.main.home import write_private
 from gantry.main.one_file.errors import FileRefused
@@ -19,6 +20,13 @@ from gantry.main.one_file.text import Document
 
 #: What belongs to the machine. The URL of the database holds its password.
 NOT_OURS = frozenset({"home", "database_url"})
+#: What only who is at the machine may write: where files and secrets are and where those secrets are sent, what guards
+#: its network, and the addresses by which it is reached (a wrong one could be mended there only).
+OF_THE_MACHINE = NOT_OURS | {
+    "http", "dicom", "dicom_tls_address", "dicom_tls_certificate", "dicom_tls_key", "dicom_tls_authorities", "dicom_tls_crl",
+    "dicom_tls_clients", "backup_folder", "mail_smtp", "mail_tls", "mail_user", "mail_password", "openid_url",
+    "openid_client_id", "openid_client_secret", "webhook_hosts", "webhook_private", "behind_tls_proxy", "allowed_hosts",
+}  # fmt: skip
 
 
 def read() -> dict[str, Any]:
@@ -57,8 +65,10 @@ def checked(wanted: Mapping[str, Any], document: Document) -> dict[str, Any]:
 
 
 def compare(wanted: Mapping[str, Any], document: Document, *, write: bool) -> list[Change]:
-    """What differs. A setting that the file leaves out is not looked at."""
-    now = config.current().model_dump(mode="json")
+    """What differs from what is in force; from what will be after a restart, where it is written. A setting that the file
+    leaves out is not looked at."""
+    found = config.current()
+    now = (setting_origins.coming(found) if write else found).model_dump(mode="json")
     return [
         Change(
             "settings", name, "changed" if write else "named", {"value": (now[name], value)},
@@ -69,19 +79,42 @@ def compare(wanted: Mapping[str, Any], document: Document, *, write: bool) -> li
     ]  # fmt: skip
 
 
+def check_remote(changes: Sequence[Change], document: Document) -> None:
+    """Nothing that is the machine's alone, or that would have no effect, is written from afar. Raises FileRefused."""
+    known = setting_origins.origins(config.current())
+    problems = []
+    for change in changes:
+        origin = known.get(change.key, "")
+        if change.key in OF_THE_MACHINE:
+            problems.append(document.problem(("settings", change.key), "is changed on the machine only, in gantry.yaml"))
+        elif setting_origins.wins(origin):
+            problems.append(
+                document.problem(("settings", change.key), f"is set by {origin}, which wins over gantry.yaml: change it there")
+            )
+    if problems:
+        raise FileRefused(problems, document.name)
+
+
 def place(home: Path) -> Path:
     """The file of settings of this instance."""
     return Path(os.environ.get("GANTRY_CONFIG") or home / "gantry.yaml")
 
 
-def write(home: Path, values: Mapping[str, Any]) -> str | None:
+def write(home: Path, values: Mapping[str, Any], *, dry_run: bool = False) -> str | None:
     """Set keys in the file of settings, every other line as it was; gives the text before (None: there was no file).
 
-    Raises SetupError for a file that cannot be understood.
+    Raises SetupError for a file that cannot be understood or written.
     """
     path = place(home)
-    before = path.read_text(encoding="utf-8") if path.exists() else None
-    write_private(path, edited(before or "", values))
+    try:
+        before = path.read_text(encoding="utf-8") if path.exists() else None
+        text = edited(before or "", values)
+        if not dry_run:
+            write_private(path, text)
+    except yaml.YAMLError as error:
+        raise SetupError(f"{path} is no YAML", "Mend it by hand, on the machine") from error
+    except OSError as error:
+        raise SetupError(f"{path} cannot be written: {error.strerror}", "Change the settings by hand, on the machine") from error
     return before
 
 
