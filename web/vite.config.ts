@@ -9,7 +9,8 @@ import { mocked } from './vite/mocked.ts'
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 /** Where `make web-dev` finds the server that answers /api. */
 const SERVER = process.env.GANTRY_URL ?? 'http://127.0.0.1:8080'
-const SERVED = ['/api', '/static', '/admin', '/health', '/metrics']
+/** What the server answers itself; beginnings of addresses as regular expressions, as /api-reference is a page of ours. */
+const SERVED = ['^/api/', '^/dicomweb/', '^/account/openid/', '^/static/', '^/admin/', '^/health/', '^/metrics']
 
 export default defineConfig(({ mode }) => ({
   root: here('.'),
@@ -45,7 +46,7 @@ export default defineConfig(({ mode }) => ({
   server: {
     host: '127.0.0.1',
     port: 5173,
-    proxy: mode === 'mocked' ? {} : Object.fromEntries(SERVED.map((path) => [path, { target: SERVER, changeOrigin: true }])),
+    proxy: mode === 'mocked' ? {} : Object.fromEntries(SERVED.map((path) => [path, { target: SERVER, changeOrigin: true, headers: { origin: SERVER } }])),
   },
-  test: { environment: 'happy-dom', include: ['src/**/*.test.ts'], setupFiles: [here('./vite/test-setup.ts')] },
+  test: { environment: 'happy-dom', include: ['src/**/*.test.ts', 'vite/**/*.test.ts'], setupFiles: [here('./vite/test-setup.ts')] },
 }))

@@ -25,7 +25,7 @@ def test_a_node_is_tested_added_probed_and_removed(page: Any, stage: Stage, tmp_
     address.blur()
     page.get_by_text("Write it as AET@HOST:PORT").first.wait_for()
     address.fill("NOBODY@127.0.0.1:1")
-    page.get_by_text("DICOM peer with the AE title NOBODY on 127.0.0.1, port 1.").first.wait_for()
+    page.get_by_text("DICOM system with the AE title NOBODY on 127.0.0.1, port 1.").first.wait_for()
     page.get_by_role("button", name="Test", exact=True).click()
     page.get_by_text("What to do:").first.wait_for()
     address.fill(f"ARCHIVE@127.0.0.1:{stage.archive_port}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +78,7 @@ def study(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> str:
         (5, "MR_truncated.dcm"),
         (6, "examples_palette.dcm"),
         (7, "MR_small_jp2klossless.dcm"),
+        (8, "liver_1frame.dcm"),
     ):
         data = pydicom.dcmread(str(get_testdata_file(name, download=False)))
         data.StudyInstanceUID, data.SeriesInstanceUID, data.SOPInstanceUID = STUDY, f"{STUDY}.{series}", f"{STUDY}.{series}.1"
@@ -84,7 +86,7 @@ def study(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> str:
         data.PatientName, data.PatientID, data.SeriesNumber = "Viewer^Vera", "VIEW-1", series
         data.save_as(folder / name)
     stage.gantry.cli("import", str(folder))
-    stage.gantry.until(lambda: count(stage) == 18, 60)
+    stage.gantry.until(lambda: count(stage) == 19, 60)
     return STUDY
 
 
@@ -132,7 +134,6 @@ def test_a_stack_is_shown_scrolled_and_windowed(page: Page, study: str) -> None:
     expect(page.get_by_text("C 40 W 400").first).to_be_visible()
     page.keyboard.press("2")
     expect(page.get_by_text("C -600 W 1500").first).to_be_visible()
-    page.wait_for_function("() => true")
     assert brightness(page) > usual
     page.keyboard.press("0")
     expect(page.get_by_text("C 40 W 400").first).to_be_visible()
@@ -195,7 +196,15 @@ def test_what_cannot_be_shown_says_why(page: Page, study: str) -> None:
     show(page, 5)
     expect(page.get_by_role("alert")).to_contain_text("ends before", timeout=30_000)
     expect(page.get_by_role("alert")).to_contain_text("send it again")
-    page.complaints.clear()  # type: ignore[attr-defined]  the loader throws what the server refused
+    page.complaints.clear()  # type: ignore[attr-defined] # the loader throws what the server refused
+
+
+def test_single_bits_are_painted_by_the_server(page: Page, study: str) -> None:
+    show(page, 8)
+    picture = page.get_by_alt_text("Painted by the server")
+    expect(picture).to_be_visible(timeout=30_000)
+    assert picture.evaluate("(image) => image.naturalWidth") == 512
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_viewer_sees_pictures_without_names(page_as: Callable[..., Page], study: str) -> None:
@@ -206,6 +215,94 @@ def test_a_viewer_sees_pictures_without_names(page_as: Callable[..., Page], stud
     assert "Vera" not in content
     assert "VIEW-1" not in content
     expect(page.get_by_role("alert")).to_contain_text("who the patient is")
+
+
+def other(stage: Stage, folder: Path, number: int, **changes: object) -> str:
+    """One more study, with a stack of 40 slices."""
+    uid = f"{STUDY}{number}"
+    for slice_number in range(1, 41):
+        name = f"{uid}.1.{slice_number}"
+        data = part10_files.ct_dataset(number=slice_number, fill=2000, study=uid, series=f"{uid}.1", **changes)  # type: ignore[arg-type]
+        path = folder / f"{name}.dcm"
+        path.write_bytes(part10_files.part10(data, sop_class=part10_files.CT_IMAGE_STORAGE, instance=name))
+    stage.gantry.cli("import", str(folder))
+    return uid
+
+
+def hold(page: Page, pattern: Any) -> list[Any]:
+    """What is asked for by such an address waits in this list."""
+    held: list[Any] = []
+
+    def keep(route: Any) -> None:
+        held.append(route)
+
+    page.route(pattern, keep)
+    return held
+
+
+def test_the_server_paints_the_first_image_until_the_renderer_is_there(page: Page, study: str) -> None:
+    held = hold(page, "**/assets/engine-*.js")
+    show(page, 1)
+    cell = page.locator("[data-cell=cell-1]")
+    picture = cell.locator("img")
+    expect(picture).to_be_visible(timeout=30_000)
+    expect(cell).not_to_have_attribute("data-first-at", "0")
+    assert picture.evaluate("(image) => image.naturalWidth") == SIDE
+    for route in held:
+        route.continue_()
+    expect(ready(page)).to_have_attribute("data-index", "5")
+    expect(picture).to_have_count(0)
+
+
+def test_the_page_of_a_study_leads_to_one_of_its_series(page: Page, study: str) -> None:
+    page.goto(f"/studies/{STUDY}/view?series={STUDY}.7")
+    ready(page)
+    assert page.url.endswith(f"show={STUDY}.7")
+
+
+def test_a_study_that_vanishes_while_it_is_looked_at(page: Page, stage: Stage, tmp_path: Path) -> None:
+    uid = other(stage, tmp_path, 1, patient_id="VANISH-1", patient_name="Vanish^Vera", side=32)
+    last = re.compile(r"/instances/[^/]+\.40/frames/")
+    held = hold(page, last)
+    stage.gantry.until(lambda: stage.gantry.json("studies", "VANISH-1"), 60)
+    page.goto(f"/studies/{uid}/view")
+    image = ready(page)
+    gone = page.locator("[data-part=gone]")
+    expect(gone).to_have_count(0)
+    stage.gantry.cli("studies", "delete", uid, "--reason", "test", "--yes")
+    try:
+        expect(gone).to_contain_text("not here any more", timeout=30_000)
+        page.keyboard.press("ArrowDown")  # what is loaded can be read on
+        expect(image).to_have_attribute("data-ready", "true")
+        for route in held:
+            route.continue_()
+        page.unroute(last)
+        page.keyboard.press("End")
+        expect(page.locator("[data-cell=cell-1] [role=alert]")).to_contain_text("no such instance", timeout=30_000)
+        gone.get_by_role("link", name="studies").click()
+        expect(page).to_have_url(re.compile(r"/studies$"))
+    finally:
+        stage.gantry.cli("studies", "restore", uid)
+    page.complaints.clear()  # type: ignore[attr-defined] # the loader throws what the server refused
+
+
+def test_a_name_of_64_kilobytes_stays_in_its_place(page: Page, stage: Stage, tmp_path: Path) -> None:
+    uid = other(stage, tmp_path, 2, patient_id="LONG-1", patient_name="<b>W" * 16_000 + "^\u202eX", side=32)
+    stage.gantry.until(lambda: stage.gantry.json("studies", "LONG-1"), 60)
+    page.goto(f"/studies/{uid}/view")
+    ready(page)
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_contain_text("<b>W<b>W")
+    box, cell = title.bounding_box(), page.locator("[data-cell=cell-1]").bounding_box()
+    assert box is not None
+    assert cell is not None
+    assert box["width"] <= 300
+    assert box["height"] <= 40
+    assert cell["height"] > 600
+    assert page.evaluate(
+        "document.scrollingElement.scrollWidth <= innerWidth && document.querySelector('header').clientHeight < 120"
+    )
+    assert len(page.locator("[data-cell=cell-1]").inner_text()) < 2000
 
 
 def test_all_keys_are_on_one_sheet(page: Page, study: str) -> None:

@@ -1,31 +1,37 @@
+import { en } from '@nuxt/ui/locale'
+import { shallowRef } from 'vue'
 import { createI18n } from 'vue-i18n'
+import { firstOf, languagesOf, wordsOf, type Language, type Words } from './languages'
 
-export type Locale = 'en' | 'de'
-type Words = { [key: string]: string | Words }
-
-/** One file per noun: `locales/en/studies.json` holds the words `studies.*`. Another language: another folder, and a line in LOCALES. */
+/** Another language is another folder in `locales`, and nothing else: docs/howto/translate.md. */
 const files = import.meta.glob<Words>('./locales/*/*.json', { import: 'default' })
-export const LOCALES: { code: Locale; name: string; tag: string }[] = [
-  { code: 'en', name: 'English', tag: 'en-GB' },
-  { code: 'de', name: 'Deutsch', tag: 'de-DE' },
-]
+export const LOCALES: Language[] = languagesOf(import.meta.glob<{ name: string; tag: string }>('./locales/*/language.json', { import: 'default', eager: true }))
+/** The few words inside of the components of the library, which brings them in many languages. */
+const ofLibrary = import.meta.glob<typeof en>('/node_modules/@nuxt/ui/dist/runtime/locale/*.js', { import: 'default' })
+export const libraryWords = shallowRef<typeof en>(en)
 const KEPT = 'gantry-locale'
 
 export const i18n = createI18n({ legacy: false, locale: 'en', fallbackLocale: 'en', messages: {} as Record<string, Words>, missingWarn: false, fallbackWarn: false })
 
 const loaded = new Set<string>()
 
-async function loadWords(locale: Locale): Promise<void> {
+async function loadWords(locale: string): Promise<void> {
   if (loaded.has(locale)) return
-  const wanted = Object.entries(files).filter(([path]) => path.startsWith(`./locales/${locale}/`))
-  const all = await Promise.all(
-    wanted.map(async ([path, read]) => [path.slice(path.lastIndexOf('/') + 1, -'.json'.length), await read()] as const),
-  )
-  i18n.global.setLocaleMessage(locale, Object.fromEntries(all))
+  i18n.global.setLocaleMessage(locale, await wordsOf(files, locale))
   loaded.add(locale)
 }
 
-function keep(locale?: Locale): string | null {
+/** Whether a language has every file that English has: then nothing of English is needed. */
+function isWhole(locale: string): boolean {
+  return Object.keys(files).every((path) => !path.startsWith('./locales/en/') || path.replace('/en/', `/${locale}/`) in files)
+}
+
+async function loadLibraryWords(locale: string): Promise<typeof en> {
+  const read = Object.entries(ofLibrary).find(([path]) => path.endsWith(`/${locale.replace('-', '_').toLowerCase()}.js`))?.[1]
+  return locale === 'en' || !read ? en : read()
+}
+
+function keep(locale?: string): string | null {
   try {
     if (locale) localStorage.setItem(KEPT, locale)
     return localStorage.getItem(KEPT)
@@ -35,15 +41,16 @@ function keep(locale?: Locale): string | null {
 }
 
 /** The language that was chosen, otherwise that of the browser if we have it, otherwise English. */
-export function firstLocale(): Locale {
-  const wishes = [keep(), ...navigator.languages].map((wish) => wish?.slice(0, 2))
-  return LOCALES.find(({ code }) => wishes.find((wish) => LOCALES.some((one) => one.code === wish)) === code)?.code ?? 'en'
+export function firstLocale(): string {
+  return firstOf(LOCALES, [keep(), ...navigator.languages])
 }
 
 /** Speak a language from now on. */
-export async function speak(locale: Locale, { remember = true } = {}): Promise<void> {
-  await Promise.all([loadWords('en'), loadWords(locale)])
+export async function speak(locale: string, { remember = true } = {}): Promise<void> {
+  const [library] = await Promise.all([loadLibraryWords(locale), loadWords(locale), isWhole(locale) ? undefined : loadWords('en')])
+  libraryWords.value = library
   i18n.global.locale.value = locale
   document.documentElement.lang = locale
+  document.documentElement.dir = library.dir
   if (remember) keep(locale)
 }

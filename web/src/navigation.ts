@@ -42,3 +42,9 @@ export const NAVIGATION: Group[] = [
     ],
   },
 ]
+
+/** What the command palette can begin from anywhere: a page that is a form. `key`: its name in `common.action.<key>`. */
+export const ACTIONS: Entry[] = [
+  { to: '/nodes/new', icon: 'i-lucide-plus', key: 'addNode', action: 'nodes.edit' },
+  { to: '/rules/new', icon: 'i-lucide-plus', key: 'addRule', action: 'rules.edit' },
+]

@@ -46,6 +46,14 @@ const routes: RouteRecordRaw[] = [
   { path: '/:rest(.*)*', component: () => import('@/pages/notfound/index.vue') },
 ]
 
+// The viewer shows its first image soonest when it need not wait for the rest of the app.
+const viewed = /^\/studies\/([^/]+)\/view\/?$/.exec(location.pathname)
+if (viewed?.[1] && !viewed[1].includes('%')) {
+  const uid = viewed[1]
+  void import('@/pages/viewer/early').then((early) => early.beginEarly(uid, new URLSearchParams(location.search))).catch(() => undefined)
+  void import('@/pages/viewer/index.vue').catch(() => undefined) // the router asks again, and says what is wrong
+}
+
 export const router = createRouter({
   history: createWebHistory(),
   routes,

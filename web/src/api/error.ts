@@ -73,5 +73,5 @@ export async function errorOf(answer: Response): Promise<ApiError> {
     return new ApiError({ status: answer.status, code, message, cause, remedy, details, retryAfter })
   }
   const cause = `HTTP ${answer.status} ${answer.statusText}`.trim()
-  return new ApiError({ status: answer.status, code: 'refused', message: 'The server did not answer as it should.', cause, retryAfter })
+  return new ApiError({ status: answer.status, code: 'unreadable_answer', message: 'The server did not answer as it should.', cause, retryAfter })
 }

@@ -38,7 +38,7 @@ describe('refusals', () => {
 
   it('of a proxy too', async () => {
     answers(new Response('<html>', { status: 502, statusText: 'Bad Gateway' }))
-    await expect(api.get('/nodes')).rejects.toMatchObject({ status: 502, code: 'refused', cause: 'HTTP 502 Bad Gateway' })
+    await expect(api.get('/nodes')).rejects.toMatchObject({ status: 502, code: 'unreadable_answer', cause: 'HTTP 502 Bad Gateway' })
   })
 
   it('no answer at all', async () => {

@@ -2,6 +2,7 @@ import { useToast } from '@nuxt/ui/composables'
 import { readonly, ref } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { asApiError } from '@/api'
+import { saidOf, wordsReady } from '@/said'
 
 export interface Action<T> {
   /** The call. */
@@ -31,8 +32,9 @@ export function useAction() {
   const busy = ref(false)
   let running = 0
 
-  function fail(error: unknown): void {
-    const { message, cause, remedy } = asApiError(error)
+  async function fail(error: unknown): Promise<void> {
+    await wordsReady()
+    const { message, cause, remedy } = saidOf(asApiError(error))
     toast.add({ title: message, description: [cause, remedy].filter(Boolean).join(' '), color: 'error', icon: 'i-lucide-circle-alert', duration: 12_000 })
   }
 
@@ -63,7 +65,7 @@ export function useAction() {
     } catch (error) {
       takeBack?.()
       if (action.throws) throw error
-      fail(error)
+      void fail(error)
       return undefined
     } finally {
       clearTimeout(slow)

@@ -4,6 +4,8 @@ import { readonly, ref } from 'vue'
 const reachable = ref(true)
 /** Milliseconds to add to the clock of this browser; 0 when they agree to two seconds (the header has whole ones). */
 const skew = ref(0)
+/** A server that takes the call and says nothing is away too. */
+const PATIENCE_MILLISECONDS = 10_000
 let retry: ReturnType<typeof setTimeout> | undefined
 const back = new Set<() => void>()
 
@@ -30,10 +32,15 @@ export function checkConnection(): void {
   void knock()
 }
 
+// The browser knows before any answer is missing; and that the network is back does not mean that the server answers.
+window.addEventListener('offline', noteSilence)
+window.addEventListener('online', checkConnection)
+
 async function knock(): Promise<void> {
+  clearTimeout(retry)
   retry = undefined
   try {
-    await fetch('/api/v1/health/live', { cache: 'no-store' }).then(noteAnswer)
+    await fetch('/api/v1/health/live', { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE_MILLISECONDS) }).then(noteAnswer)
   } catch {
     noteSilence()
   }

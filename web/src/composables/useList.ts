@@ -1,4 +1,4 @@
-import { computed, onScopeDispose, ref, shallowRef, watch, type WatchSource } from 'vue'
+import { computed, onScopeDispose, readonly, ref, shallowRef, watch, type WatchSource } from 'vue'
 import { api, asApiError, type ApiError, type Page } from '@/api'
 
 export type ListState = 'idle' | 'loading' | 'empty' | 'error' | 'done'
@@ -7,9 +7,12 @@ export type ListState = 'idle' | 'loading' | 'empty' | 'error' | 'done'
  * A list that comes in pages: `const list = useList(() => api.get('/studies', { query: query.value }), query)`.
  *
  * Loads at once and whenever a source changes; `more()` follows `next`; `refresh()` loads the first page anew without
- * emptying the list. An answer to an earlier question never replaces a later one.
+ * emptying the list. An answer to an earlier question never replaces a later one. `kept`: pages that were loaded before
+ * (somebody came back by Back); then nothing is loaded at the start.
  */
-export function useList<T>(first: (signal: AbortSignal) => Promise<Page<T>>, sources?: WatchSource | WatchSource[]) {
+export function useList<T>(
+  first: (signal: AbortSignal) => Promise<Page<T>>, sources?: WatchSource | WatchSource[], { kept }: { kept?: { items: T[]; next: string | null } } = {},
+) {
   const items = shallowRef<T[]>([])
   const state = ref<ListState>('idle')
   const error = shallowRef<ApiError | null>(null)
@@ -57,8 +60,13 @@ export function useList<T>(first: (signal: AbortSignal) => Promise<Page<T>>, sou
   /** Only while nobody has scrolled on: a page that grows under the hands is no help. */
   const refresh = () => load(true)
   if (sources) watch(sources, () => void load(items.value.length > 0), { deep: true })
-  void reload()
+  if (kept) {
+    items.value = kept.items
+    next.value = kept.next
+    state.value = kept.items.length ? 'done' : 'empty'
+    current = new AbortController()
+  } else void reload()
   onScopeDispose(() => current?.abort())
 
-  return { items, state, error, hasMore: computed(() => next.value !== null), loadingMore, more, reload, refresh }
+  return { items, state, error, next: readonly(next), hasMore: computed(() => next.value !== null), loadingMore, more, reload, refresh }
 }

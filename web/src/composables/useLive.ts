@@ -1,6 +1,6 @@
 import { onScopeDispose, readonly, ref } from 'vue'
 import { api } from '@/api'
-import { checkConnection } from './useConnection'
+import { checkConnection, useConnection } from './useConnection'
 import { useSession } from './useSession'
 
 /** One fact, as /api/v1/changes has it. */
@@ -17,12 +17,13 @@ export type LiveState = 'off' | 'connecting' | 'live'
 const HIDDEN_MILLISECONDS = 30_000
 /** Between two pages that are both live the connection stays. */
 const IDLE_MILLISECONDS = 2000
+const FIRST_DELAY = 1000
 const state = ref<LiveState>('off')
 const handlers = new Map<string, Set<(change: Change) => void>>()
 const resets = new Set<() => void>()
 let source: EventSource | null = null
 let last = 0
-let delay = 1000
+let delay = FIRST_DELAY
 let failures = 0
 let timer: ReturnType<typeof setTimeout> | undefined
 let hiding: ReturnType<typeof setTimeout> | undefined
@@ -42,7 +43,7 @@ function open(): void {
   source = stream
   stream.onopen = () => {
     state.value = 'live'
-    delay = 1000
+    delay = FIRST_DELAY
     // Nothing was received before the cut, so there is no position to go on from.
     if (failures && !last) tellReset()
     failures = 0
@@ -82,6 +83,12 @@ document.addEventListener('visibilitychange', () => {
   clearTimeout(hiding)
   if (document.hidden) hiding = setTimeout(close, HIDDEN_MILLISECONDS)
   else open()
+})
+
+// The server answers again: follow it at once, not after the pause that has grown meanwhile.
+useConnection().onBack(() => {
+  delay = FIRST_DELAY
+  if (!source) open()
 })
 
 /** Begin anew, after signing in or out or another institute: the rights may be others. */

@@ -8,6 +8,8 @@ const session = shallowRef<Session | null>(null)
 const welcome = shallowRef<Welcome | null>(null)
 /** Whether the sign-in dialog stands over the page. */
 const asking = ref(false)
+/** The password that somebody else has made and that was typed a moment ago: the page that asks for another need not ask for it again. */
+const given = ref('')
 let waiting: ((again: boolean) => void)[] = []
 
 async function load(): Promise<void> {
@@ -19,12 +21,14 @@ async function load(): Promise<void> {
 async function signIn(username: string, password: string, code = ''): Promise<Session> {
   const answer = await api.post('/session', { body: { username, password, code } })
   session.value = answer
+  given.value = answer.must_change_password ? password : ''
   return answer
 }
 
 async function signOut(): Promise<void> {
   await api.delete('/session')
   session.value = null
+  given.value = ''
 }
 
 /** Open the dialog and wait for it: true when the same person is back. */
@@ -53,6 +57,7 @@ export function useSession() {
     session: readonly(session),
     welcome: readonly(welcome),
     asking: readonly(asking),
+    given: readonly(given),
     signedIn: computed(() => session.value !== null),
     load,
     signIn,
@@ -62,6 +67,7 @@ export function useSession() {
     chooseInstitute,
     set: (value: Session) => {
       session.value = value
+      if (!value.must_change_password) given.value = ''
     },
   }
 }

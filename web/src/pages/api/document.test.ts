@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { curl, example, fields, matching, operations, typeOf, type OpenApi } from './document'
+import { example, fields, matching, operations, typeOf, type OpenApi } from './document'
+import { curl } from './request'
 
 const document: OpenApi = {
   info: { title: 'Gantry', version: '1' },

@@ -23,7 +23,7 @@ export interface SchemaNode {
   additionalProperties?: SchemaNode | boolean
 }
 
-interface Parameter {
+export interface Parameter {
   name: string
   in: string
   required?: boolean
@@ -179,26 +179,4 @@ export function exampleText(document: OpenApi, body: ReturnType<typeof bodyOf>):
   if (!body) return ''
   const value = body.example ?? example(document, body.schema)
   return typeof value === 'string' ? value : JSON.stringify(value, null, 2)
-}
-
-const quoted = (text: string) => `'${text.replaceAll("'", String.raw`'\''`)}'`
-
-/** A command line that asks the same. */
-export function curl(document: OpenApi, operation: Operation, origin: string): string {
-  const required = (operation.parameters ?? []).filter((one) => one.required)
-  const value = (one: Parameter) => encodeURIComponent(String(example(document, one.schema)))
-  let path = operation.path
-  for (const one of required) if (one.in === 'path') path = path.replace(`{${one.name}}`, value(one))
-  const query = required.filter((one) => one.in === 'query').map((one) => `${one.name}=${value(one)}`).join('&')
-  const parts = ['curl', ...(operation.method === 'get' ? [] : ['-X', operation.method.toUpperCase()])]
-  parts.push(quoted(origin + path + (query ? `?${query}` : '')))
-  if (operation.action !== 'public') parts.push(String.raw`\
-  -H "Authorization: Bearer $GANTRY_TOKEN"`)
-  const body = bodyOf(operation.requestBody?.content)
-  if (body) {
-    const text = exampleText(document, body)
-    const compact = body.type.includes('json') ? JSON.stringify(JSON.parse(text || 'null')) : text
-    parts.push(`\\\n  -H ${quoted(`Content-Type: ${body.type}`)}`, `\\\n  --data-binary ${quoted(compact)}`)
-  }
-  return parts.join(' ')
 }

@@ -11,7 +11,8 @@ test('fields are compared by their path, whatever side they are on', () => {
   ])
 })
 
-test('a value that is no object is one line, and none is none', () => {
-  expect(differences(null, ['x'])).toEqual([{ path: '', before: undefined, after: '["x"]', changed: true }])
+test('a value that is no object is one field, texts of a list stand one a line, and none is none', () => {
+  expect(differences(null, ['x', 'y'])).toEqual([{ path: '', before: undefined, after: 'x\ny', changed: true }])
+  expect(differences(null, [1, []])[0]?.after).toBe('[1,[]]')
   expect(differences(null, undefined)).toEqual([])
 })

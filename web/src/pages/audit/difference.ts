@@ -10,6 +10,7 @@ export interface Difference {
 const MOST = 500
 
 function shown(value: unknown): string {
+  if (Array.isArray(value) && value.length && value.every((one) => typeof one === 'string')) return value.join('\n')
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 

@@ -23,6 +23,11 @@ export const TONES: Record<Status, Tone> = {
   confirmed: 'good', sent: 'busy', waiting: 'busy', away: 'busy', held: 'neutral', failed: 'warning', dead: 'bad', cancelled: 'neutral',
 }
 
+/** What came of an attempt. */
+export const OUTCOME_TONES: Record<Schemas['DeliveryAttemptOut']['outcome'], Tone> = {
+  confirmed: 'good', refused: 'bad', failed: 'warning', damaged: 'bad', untried: 'warning', missing: 'bad', silent: 'warning',
+}
+
 type Counts = Partial<Record<Status, number>>
 type Words = (status: Status, count: number) => string
 

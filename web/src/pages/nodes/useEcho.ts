@@ -4,6 +4,7 @@ import { useI18n } from 'vue-i18n'
 import { api, type Schemas } from '@/api'
 import { useAction } from '@/composables/useAction'
 import { useFormats } from '@/composables/useFormats'
+import { said } from '@/said'
 
 /** Ask nodes for a sign of life, and say what came of it. */
 export function useEcho() {
@@ -23,7 +24,7 @@ export function useEcho() {
       } else {
         toast.add({
           title: t('nodes.echo.failed', { name }),
-          description: [answer.message, answer.remedy].filter(Boolean).join(' — '),
+          description: [said(answer.message), said(answer.remedy)].filter(Boolean).join(' — '),
           color: 'error',
           icon: 'i-lucide-circle-alert',
           duration: 12_000,

@@ -1,6 +1,7 @@
 import { useDebounceFn } from '@vueuse/core'
 import { computed, reactive, ref, shallowRef, watch } from 'vue'
 import { api, ApiError, asApiError, type Schemas } from '@/api'
+import { said } from '@/said'
 import { differences } from './sentence'
 import { emptyGroup, placed, readConditions, writeConditions, type Complaint, type Group, type Json, type Rule } from './tree'
 import { setOf } from './useRuleSets'
@@ -19,12 +20,15 @@ export interface Fields {
   root: Group
 }
 export type Written = { [key: string]: Json }
+/** Somebody else saved this rule meanwhile: their version (null: removed it), who and when, and where the draft is by now. */
 export interface Conflict {
   theirs: Rule | null
   who: string[]
-  changes: string[]
+  when: string | null
   revision: number
 }
+type SetOf = Awaited<ReturnType<typeof setOf>>
+type Edit = { who: string; when: string; rules: string[] }
 
 const EMPTY = (): Fields => ({
   name: '', enabled: true, trigger: 'arrived', quiet_seconds: null, destinations: [], mode: 'all', priority: 0, hold: false,
@@ -50,10 +54,13 @@ export function useRuleEditor(name: string | undefined) {
   const revision = ref<number | null>(null)
   const hasDraft = ref(false)
   const hasRules = ref(false)
+  /** The active version that the form was filled from, while there was no draft. */
+  const seen = ref(0)
   const loading = ref(true)
   const error = shallowRef<ApiError | null>(null)
   const saved = ref('')
-  const complaints = shallowRef<Complaint[]>([])
+  const told = shallowRef<Complaint[]>([])
+  const complaints = computed(() => told.value.map((one) => ({ ...one, message: said(one.message) })))
   const checked = shallowRef<Rule | null>(null)
   const checking = ref(false)
   const conflict = shallowRef<Conflict | null>(null)
@@ -77,6 +84,7 @@ export function useRuleEditor(name: string | undefined) {
       hasRules.value = found !== null
       hasDraft.value = found?.set.state === 'draft'
       revision.value = hasDraft.value ? (found?.set.revision ?? null) : null
+      seen.value = hasDraft.value ? 0 : (found?.set.version ?? 0)
       base.value = found?.rules.find((rule) => rule.name === name) ?? null
       if (name && !base.value) throw new ApiError({ status: 404, code: 'not_found', message: `There is no rule ${name}.` })
       fill(base.value ?? {})
@@ -90,20 +98,23 @@ export function useRuleEditor(name: string | undefined) {
   }
 
   let asked = 0
-  /** Look at a rule that may come from the text beside the form. Gives it as it would be kept. */
+  /** Look at a rule that may come from the text beside the form. Gives it as it would be kept; null: it cannot be. */
   async function check(rule: Written): Promise<Rule | null> {
     const mine = ++asked
     checking.value = true
     try {
       const version = hasDraft.value ? 'draft' : hasRules.value ? 'active' : null
       const answer = await api.post('/rule-checks', { body: { rules: [rule], version, replaces: name ?? '' } })
-      if (mine !== asked) return null
-      complaints.value = answer.problems.map((one) => ({ ...one, path: one.path.slice(1) }))
-      checked.value = answer.rules[0] ?? null
-      return checked.value
+      const kept = answer.rules[0] ?? null
+      // Another look may have begun meanwhile: what is shown is of that, and this caller still gets what it asked for.
+      if (mine === asked) {
+        told.value = answer.problems.map((one) => ({ ...one, path: one.path.slice(1) }))
+        checked.value = kept
+      }
+      return kept
     } catch (thrown) {
       // Saving tells it again; what is typed stays.
-      if (mine === asked) complaints.value = [{ path: [], message: asApiError(thrown).message, level: 'warning' }]
+      if (mine === asked) told.value = [{ path: [], message: asApiError(thrown).message, level: 'warning' }]
       return null
     } finally {
       if (mine === asked) checking.value = false
@@ -112,17 +123,37 @@ export function useRuleEditor(name: string | undefined) {
   const checkSoon = useDebounceFn(() => check(json.value.rule), 250)
   watch([text, loading], () => void (loading.value || checkSoon()))
 
-  async function ensureDraft(): Promise<void> {
-    if (hasDraft.value) return
+  /** False when the rules that the form was filled from are no longer those that decide, and this one is another there. */
+  async function ensureDraft(): Promise<boolean> {
+    if (hasDraft.value) return true
     try {
       const begun = await api.post('/rule-sets', { body: { note: '', of: 'active' } })
+      hasDraft.value = true
       revision.value = begun.revision
+      if ((begun.based_on ?? 0) === seen.value) return true
+      const active = await setOf('active')
+      const by = { who: active?.set.activated_by ?? '', when: active?.set.activated_at ?? '', rules: [] }
+      return !clashes({ set: begun, rules: active?.rules ?? [] }, [by])
     } catch (thrown) {
       // Somebody else began one meanwhile: go on with theirs, and see whether this rule is another there.
       if (!(thrown instanceof ApiError) || thrown.status !== 409) throw thrown
-      revision.value = -1
+      hasDraft.value = true
+      revision.value = 0
+      return true
     }
-    hasDraft.value = true
+  }
+  /** Whether this rule is another in `now` than the one that the form began with: then `conflict` is set. Else only others are, and all is well. */
+  function clashes(now: SetOf, edits: Edit[]): boolean {
+    const theirs = now?.rules.find((rule) => rule.name === (base.value?.name ?? fields.name)) ?? null
+    if (differences(base.value, theirs).length === 0) {
+      revision.value = now?.set.revision ?? null
+      return false
+    }
+    const name = base.value?.name ?? fields.name
+    const told = edits.filter(({ rules }) => rules.length === 0 || rules.includes(name))
+    const here = told.some(({ rules }) => rules.length) ? told.filter(({ rules }) => rules.length) : told
+    conflict.value = { theirs, who: [...new Set(here.map(({ who }) => who))].filter(Boolean), when: here.at(-1)?.when || null, revision: now?.set.revision ?? 0 }
+    return true
   }
   async function send(expected: number | null): Promise<void> {
     const { rule } = json.value
@@ -143,32 +174,34 @@ export function useRuleEditor(name: string | undefined) {
 
   /** True when it is saved; false when somebody else was faster: then `conflict` says how. Throws ApiError. */
   async function save(): Promise<boolean> {
-    await ensureDraft()
-    for (let attempt = 0; attempt < 3; attempt += 1) {
+    for (let attempt = 0; ; attempt += 1) {
       try {
-        await send(revision.value === -1 ? 0 : revision.value)
+        if (!(await ensureDraft())) return false
+        await send(revision.value)
         return true
       } catch (thrown) {
-        if (!(thrown instanceof ApiError) || thrown.code !== 'conflict') throw thrown
-        const details = (thrown.details ?? {}) as { current?: number; changes?: string[]; who?: string[] }
-        const now = await setOf('draft')
-        const theirs = now?.rules.find((rule) => rule.name === (base.value?.name ?? fields.name)) ?? null
-        revision.value = now?.set.revision ?? null
-        // They changed other rules: both are kept, and nobody needs to be asked.
-        if (differences(base.value, theirs).length === 0) continue
-        conflict.value = { theirs, who: details.who ?? [], changes: details.changes ?? [], revision: now?.set.revision ?? 0 }
-        return false
+        if (attempt === 3 || !(thrown instanceof ApiError)) throw thrown
+        if (thrown.code === 'conflict') {
+          const details = (thrown.details ?? {}) as { edits?: Edit[] }
+          if (clashes(await setOf('draft'), details.edits ?? [])) return false
+        } else if (thrown.status !== 404 || (await setOf('draft'))) {
+          throw thrown
+        } else {
+          // The draft was activated or thrown away: a new one is begun of what is active now.
+          hasDraft.value = false
+          seen.value = -1
+        }
       }
     }
-    return false
   }
-  /** After a conflict: mine over theirs (then save), or theirs into the form. */
-  function settle(keep: 'mine' | 'theirs'): void {
-    base.value = conflict.value?.theirs ?? null
-    if (keep === 'theirs') {
-      fill(base.value ?? {})
-      saved.value = text.value
-    }
+  /** After a conflict: their version is where the form goes on from, with `rule` in it (null: theirs). Until then nothing can be saved. */
+  function settle(rule: Rule | null): void {
+    if (!conflict.value) return
+    base.value = conflict.value.theirs
+    revision.value = conflict.value.revision
+    fill(base.value ?? {})
+    saved.value = base.value ? text.value : ''
+    if (rule) fill(rule)
     conflict.value = null
   }
   void load()

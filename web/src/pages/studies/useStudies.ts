@@ -1,6 +1,7 @@
 import { useDebounceFn } from '@vueuse/core'
 import { computed, ref, shallowRef, watch } from 'vue'
 import { api, type Schemas } from '@/api'
+import { usePlace } from '@/components/listPlaces'
 import { useList } from '@/composables/useList'
 import { useLive } from '@/composables/useLive'
 import { useRouteFilters } from '@/composables/useRouteFilters'
@@ -9,6 +10,10 @@ export type Study = Schemas['StudyOut']
 export type Facets = Schemas['FacetsOut']
 type Within = '' | 'day' | 'week' | 'month' | 'year'
 type Sort = 'received' | 'date' | 'name' | 'accession'
+interface Kept {
+  items: Study[]
+  next: string | null
+}
 
 const PAGE = 200
 export const FILTERS = {
@@ -31,11 +36,14 @@ export function useStudies() {
   const ordered = computed(() => ({ sort: (filters.sort || 'received') as Sort, order: (filters.order || 'desc') as 'asc' | 'desc' }))
   const first = (signal?: AbortSignal) => api.get('/studies', { query: { ...asked.value, ...ordered.value, limit: PAGE }, signal })
 
-  const list = useList<Study>(async (signal) => {
+  /** Back and Forward find all the pages that were loaded, and bring them up to date. */
+  const kept: Kept | undefined = usePlace('studies', (): Kept | undefined => (list.state.value === 'done' ? { items: list.items.value, next: list.next.value } : undefined))
+  const list: ReturnType<typeof useList<Study>> = useList<Study>(async (signal) => {
     const page = await first(signal)
     fresh.value = 0
     return page
-  }, query)
+  }, query, { kept })
+  if (kept) void look()
 
   let counted = 0
   const count = useDebounceFn(async () => {

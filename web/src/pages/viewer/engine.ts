@@ -89,6 +89,11 @@ function start(): RenderingEngine {
   return engine
 }
 
+/** Ready for the first image: what takes time need not wait for it. */
+export function prepare(): void {
+  start()
+}
+
 /** The tool of the left button; wheel, middle and right button always scroll, move and zoom. */
 export function chooseTool(chosen: ToolName): void {
   const group = ToolGroupManager.getToolGroup(GROUP)

@@ -24,7 +24,7 @@ export const SHORTCUTS = [
   { keys: ['a'], name: 'angle' },
   { keys: ['e'], name: 'roi' },
   { keys: ['Delete'], name: 'erase' },
-  { keys: ['1', '7'], name: 'presets' },
+  { keys: ['1', '8'], name: 'presets' },
   { keys: ['i'], name: 'invert' },
   { keys: ['h'], name: 'flip' },
   { keys: ['r'], name: 'rotate' },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { entriesOf } from './palette'
 import { around, Prefetch } from './prefetch'
-import { firstIndex, kindOf, rateOf, shownOf, type Dataset } from './series'
+import { firstIndex, firstSeries, kindOf, pictureUrl, rateOf, shownOf, type Dataset } from './series'
 import { rangeOf, windowOf } from './windows'
 
 function instance(uid: string, more: Record<string, unknown[]> = {}): Dataset {
@@ -33,6 +33,31 @@ describe('a series', () => {
     delete waveform['7FE00010']
     expect(kindOf(waveform)).toBe('other')
     expect(shownOf('1', '2', [], 'h').kind).toBe('other')
+  })
+
+  it('begins with what the address names, else with the first that has pictures', () => {
+    const listed = (uid: string, modality: string, number: number | null, count = 1) => ({ series_instance_uid: uid, modality, series_number: number, instance_count: count })
+    const all = [listed('3', 'MR', 3), listed('1', 'SR', 1), listed('2', 'CT', 2, 500), listed('0', 'KO', null)]
+    expect(firstSeries(all, []).map((one) => one.series_instance_uid)).toEqual(['2'])
+    expect(firstSeries(all, ['3', 'unknown', '1']).map((one) => one.series_instance_uid)).toEqual(['3', '1'])
+    expect(firstSeries([listed('1', 'SR', 1)], []).map((one) => one.series_instance_uid)).toEqual(['1'])
+    expect(firstSeries([], ['1'])).toEqual([])
+  })
+
+  it('has a picture by the server only where it is that of the image with which it begins', () => {
+    const url = (modality: string, count: number) => pictureUrl('1.2', { series_instance_uid: '3', modality, series_number: 1, instance_count: count })
+    expect(url('CT', 500)).toBe('/dicomweb/studies/1.2/series/3/thumbnail?viewport=512,512')
+    expect(url('DX', 1)).not.toBe('')
+    for (const [modality, count] of [['CT', 7], ['CT', 1], ['XA', 20], ['US', 1], ['SR', 1], ['DX', 2]] as const) expect(url(modality, count)).toBe('')
+  })
+
+  it('leaves to the server what browsers decode wrongly', () => {
+    const bits = shownOf('1', '2', [instance('1', { '00280100': [1], '00280008': ['2'] })], 'http://h')
+    expect(bits.imageIds.every((id) => id.startsWith('painted:http://h/'))).toBe(true)
+    expect(shownOf('1', '2', [instance('1', { '00280004': ['PALETTE COLOR'] })], 'http://h').imageIds[0]).toMatch(/^painted:/)
+    const twelve = shownOf('1', '2', [instance('1', { '00083002': ['1.2.840.10008.1.2.4.51'], '00280101': [12], '00280008': ['2'] })], 'http://h')
+    expect(twelve.imageIds[1]).toMatch(/^wadors:.*\/frames\/2\?accept=multipart/)
+    expect([...twelve.metadata.keys()].map((id) => id.endsWith('/frames/1'))).toEqual([true, false])
   })
 
   it('plays as fast as the data say, within reason', () => {

@@ -48,6 +48,47 @@ export function seriesUrl(studyUid: string, seriesUid: string): string {
   return `/dicomweb/studies/${encodeURIComponent(studyUid)}/series/${encodeURIComponent(seriesUid)}`
 }
 
+interface Listed {
+  series_instance_uid: string
+  series_number: number | null
+  modality: string
+  instance_count: number
+}
+
+/** The series of a study in the order in which they stand beside each other. */
+export function ordered<One extends Listed>(series: readonly One[]): One[] {
+  return [...series].sort((a, b) => (a.series_number ?? 1e9) - (b.series_number ?? 1e9) || a.series_instance_uid.localeCompare(b.series_instance_uid))
+}
+
+/** UIDs that an address names. */
+export function wishedSeries(value: unknown): string[] {
+  return String(value ?? '').split(',').filter(Boolean)
+}
+
+/** Modalities without pictures: a study does not open with them when there is something to see. */
+export const PAPER = new Set(['SR', 'DOC', 'KO', 'PR', 'AU', 'ECG', 'HD', 'REG', 'RTSTRUCT', 'RTPLAN', 'RTRECORD', 'FID', 'RWV'])
+
+/** The series to begin with: those that the address names, else the first with pictures, else the first. */
+export function firstSeries<One extends Listed>(series: readonly One[], wished: readonly string[]): One[] {
+  const named = wished.map((uid) => series.find((one) => one.series_instance_uid === uid)).filter((one): one is One => Boolean(one))
+  if (named.length) return named
+  const all = ordered(series)
+  const first = all.find((one) => !PAPER.has(one.modality)) ?? all[0]
+  return first ? [first] : []
+}
+
+/** Stacks, and single pictures: of both it is known which image stands first before anything of them is read. */
+const STACKS = new Set(['CT', 'MR', 'PT'])
+const SINGLE = new Set(['CR', 'DX', 'MG', 'RG', 'IO', 'PX'])
+const MANY = 8
+
+/** The picture that the server paints of the image with which a series begins; '' where another may stand first. */
+export function pictureUrl(studyUid: string, series: Listed): string {
+  const { modality, instance_count: count } = series
+  const known = (STACKS.has(modality) && count >= MANY) || (SINGLE.has(modality) && count === 1)
+  return known ? `${seriesUrl(studyUid, series.series_instance_uid)}/thumbnail?viewport=512,512` : ''
+}
+
 /** What one instance is to a viewer. */
 export function kindOf(instance: Dataset): Kind {
   const sopClass = text(instance, '00080016')
@@ -58,6 +99,18 @@ export function kindOf(instance: Dataset): Kind {
   const pixels = instance['7FE00010'] ?? instance['7FE00008'] ?? instance['7FE00009']
   return pixels && number(instance, '00280010') > 0 ? 'images' : 'other'
 }
+
+/** Of what browsers paint garbage or nothing, the server paints the pictures: single bits, and palettes in segments. */
+export function isPainted(instance: Dataset): boolean {
+  const palette = text(instance, '00280004') === 'PALETTE COLOR'
+  return number(instance, '00280100') === 1 || (palette && !instance['00281201'])
+}
+
+/** JPEG of more than eight bits with loss: decoders of browsers come near, the server's is exact. */
+function isDecoded(instance: Dataset): boolean {
+  return text(instance, '00083002') === '1.2.840.10008.1.2.4.51' && number(instance, '00280101') > 8
+}
+const PLAIN = `?accept=${encodeURIComponent('multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1')}`
 
 /** Frames per second as the data say: cine rate, recommended rate, or the time of a frame in milliseconds. */
 export function rateOf(instance: Dataset, frames: number): number {
@@ -95,9 +148,11 @@ export function shownOf(studyUid: string, seriesUid: string, instances: Dataset[
     const frames = Math.max(1, number(instance, '00280008') || 1)
     shown.rate = Math.max(shown.rate, rateOf(instance, frames))
     for (let frame = 1; frame <= frames && shown.imageIds.length < MAX_FRAMES; frame += 1) {
-      const imageId = `wadors:${origin}${url}/frames/${frame}`
+      const plainId = `${isPainted(instance) ? 'painted' : 'wadors'}:${origin}${url}/frames/${frame}`
+      const imageId = plainId + (isDecoded(instance) ? PLAIN : '')
       shown.imageIds.push(imageId)
-      if (frame === 1) shown.metadata.set(imageId, instance)
+      // Those of the other frames are looked up by the first without a query.
+      if (frame === 1) for (const id of new Set([plainId, imageId])) shown.metadata.set(id, instance)
     }
   }
   return shown
@@ -105,5 +160,5 @@ export function shownOf(studyUid: string, seriesUid: string, instances: Dataset[
 
 /** Where to begin: a stack in its middle, where there is most to see; a cine and a few images at the first. */
 export function firstIndex(shown: Shown): number {
-  return shown.rate || shown.imageIds.length < 8 ? 0 : Math.floor((shown.imageIds.length - 1) / 2)
+  return shown.rate || shown.imageIds.length < MANY ? 0 : Math.floor((shown.imageIds.length - 1) / 2)
 }

@@ -1,6 +1,8 @@
 import { computed, reactive, ref, shallowReactive, watch } from 'vue'
 import { useRoute, useRouter } from 'vue-router'
+import type { Schemas } from '@/api'
 import { cellsOf, isLayout, type Layout } from './layouts'
+import { firstSeries, wishedSeries } from './series'
 import type { useSeries } from './useSeries'
 import type { StackCell } from './useStack'
 
@@ -22,10 +24,9 @@ export function useCells(series: ReturnType<typeof useSeries>) {
   }
 
   /** The first cells: what the address names, else the first series of which there are pictures. */
-  function begin(uids: string[]): void {
-    const wished = String(route.query.show ?? '').split(',').filter((uid) => uids.includes(uid))
-    const order = wished.length ? wished : uids
-    order.slice(0, wished.length ? count.value : 1).forEach((uid, cell) => put(cell, uid))
+  function begin(all: Schemas['SeriesOut'][]): void {
+    const first = firstSeries(all, wishedSeries(route.query.show ?? route.query.series))
+    first.slice(0, count.value).forEach((one, cell) => put(cell, one.series_instance_uid))
   }
 
   function setLayout(next: Layout, uids: string[]): void {

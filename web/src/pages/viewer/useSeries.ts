@@ -1,7 +1,8 @@
 import { shallowReactive } from 'vue'
-import { asApiError, raw, type ApiError } from '@/api'
+import { asApiError, type ApiError } from '@/api'
+import { askMetadata } from './early'
 import { unpackPalettes } from './palette'
-import { seriesUrl, shownOf, type Dataset, type Shown } from './series'
+import { shownOf, type Dataset, type Shown } from './series'
 
 /** One series on its way to a cell. */
 export interface Loaded {
@@ -16,7 +17,7 @@ export function useSeries(studyUid: string) {
 
   async function fetchOne(seriesUid: string): Promise<void> {
     try {
-      const answer = await raw('GET', `${seriesUrl(studyUid, seriesUid)}/metadata`, { headers: { Accept: 'application/dicom+json' } })
+      const answer = await askMetadata(studyUid, seriesUid)
       const instances = (await answer.json()) as Dataset[]
       await unpackPalettes(instances)
       loaded.set(seriesUid, { shown: shownOf(studyUid, seriesUid, instances, location.origin) })

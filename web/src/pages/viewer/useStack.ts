@@ -25,7 +25,7 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
     stop()
     error.value = undefined
     state.ready = stacked = false
-    state.picture = ''
+    setPicture()
     prefetch?.stop()
     engine ??= await import('./engine')
     if (closed || mine !== run || !element.value) return
@@ -37,31 +37,58 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
     engine.tellMetadata(metadata)
     state.count = imageIds.length
     state.index = firstIndex(shown.value)
-    prefetch = new Prefetch(imageIds.length, (index) => (engine as Engine).loadAhead(imageIds[index] as string))
+    prefetch = new Prefetch(imageIds.length, (index) => (painted(index) ? Promise.resolve() : (engine as Engine).loadAhead(imageIds[index] as string)))
     try {
-      await viewport.setStack(imageIds, state.index)
-      if (mine !== run) return
-      stacked = true
-      viewport.setProperties({ interpolationType: engine.Enums.InterpolationType.LINEAR })
-      viewport.render()
-      read()
-      prefetch.move(state.index)
+      await go(state.index)
     } catch {
-      await explain(mine)
+      if (mine === run) await explain()
     }
   }
 
+  /** Whether the server paints the picture, always. */
+  function painted(index: number): boolean {
+    return shown.value.imageIds[index]?.startsWith('painted:') ?? false
+  }
+
+  async function go(index: number): Promise<void> {
+    const mine = run
+    state.index = index
+    if (!viewport || !engine) return
+    if (painted(index)) return explain()
+    if (stacked) {
+      await viewport.setImageIdIndex(index)
+      return
+    }
+    await viewport.setStack(shown.value.imageIds, index)
+    if (mine !== run) return
+    stacked = true
+    viewport.setProperties({ interpolationType: engine.Enums.InterpolationType.LINEAR })
+    viewport.render()
+    read()
+    prefetch?.move(index)
+  }
+
+  function setPicture(blob?: Blob): void {
+    if (state.picture) URL.revokeObjectURL(state.picture)
+    state.picture = blob ? URL.createObjectURL(blob) : ''
+  }
+
   /** An image that cannot be shown: ask the server what is wrong with it, it says so in words. */
-  async function explain(mine = run): Promise<void> {
-    const imageId = shown.value.imageIds[state.index]
+  async function explain(): Promise<void> {
+    const { index } = state
+    const mine = run
+    const imageId = shown.value.imageIds[index]
     if (!imageId || closed) return
-    const { pathname } = new URL(imageId.slice('wadors:'.length))
+    const { pathname } = new URL(imageId.slice(imageId.indexOf(':') + 1))
     try {
       // What the browser cannot decode, the server perhaps can: its picture, without measuring.
-      await raw('GET', `${pathname}/rendered`, { headers: { Accept: 'image/jpeg' } })
-      if (mine === run) state.picture = `${pathname}/rendered`
+      const answer = await raw('GET', `${pathname}/rendered`, { headers: { Accept: 'image/jpeg' } })
+      const blob = await answer.blob()
+      if (closed || mine !== run || index !== state.index) return
+      error.value = undefined
+      setPicture(blob)
     } catch (refused) {
-      if (mine === run) error.value = asApiError(refused)
+      if (mine === run && index === state.index) error.value = asApiError(refused)
     }
   }
 
@@ -70,7 +97,7 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
     place.addEventListener(Events.STACK_NEW_IMAGE, () => {
       if (!viewport) return
       error.value = undefined
-      state.picture = ''
+      setPicture()
       state.index = viewport.getCurrentImageIdIndex()
       prefetch?.move(state.index)
       read()
@@ -105,8 +132,7 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
   function to(index: number): void {
     if (!viewport || !state.count) return
     const wanted = Math.min(state.count - 1, Math.max(0, index))
-    state.index = wanted
-    void viewport.setImageIdIndex(wanted).catch(() => explain())
+    void go(wanted).catch(() => explain())
   }
 
   function stop(): void {
@@ -119,9 +145,13 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
     error,
     to,
     scroll: (by: number) => to(state.index + by),
+    /** A width of 0 is the whole range of the image. */
     setWindow(centre: number, width: number): void {
-      viewport?.setProperties({ voiRange: rangeOf(centre, width) })
-      viewport?.render()
+      const image = viewport?.getCornerstoneImage()
+      if (!viewport || !image) return
+      const of = (stored: number) => stored * image.slope + image.intercept
+      viewport.setProperties({ voiRange: width ? rangeOf(centre, width) : { lower: of(image.minPixelValue), upper: of(image.maxPixelValue) } })
+      viewport.render()
     },
     invert(): void {
       viewport?.setProperties({ invert: !viewport.getProperties().invert })
@@ -158,8 +188,12 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
         if (!viewport || stepping) return // a slow decoder drops frames, it does not pile them up
         stepping = true
         const next = (state.index + 1) % state.count
-        viewport.setImageIdIndex(next).catch(stop).finally(() => (stepping = false))
-        state.index = next
+        go(next)
+          .catch(stop)
+          .finally(() => {
+            stepping = false
+            if (error.value) stop()
+          })
       }, 1000 / (shown.value.rate || 15))
     },
     retry: open,
@@ -170,6 +204,7 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
   onBeforeUnmount(() => {
     closed = true
     stop()
+    setPicture()
     prefetch?.stop()
     if (!engine) return
     engine.eventTarget.removeEventListener(engine.Enums.Events.IMAGE_LOAD_ERROR, failed)

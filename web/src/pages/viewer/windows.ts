@@ -15,9 +15,12 @@ const CT: Preset[] = [
   { name: 'angio', centre: 300, width: 600 },
 ]
 
-/** The presets of a modality; those without units of their own have none, but their own window and the whole range. */
+/** All that is in the image, from its darkest to its brightest: a width of nothing. */
+const WHOLE: Preset = { name: 'whole', centre: 0, width: 0 }
+
+/** The presets of a modality; those without units of their own have the whole range only. */
 export function presetsOf(modality: string): Preset[] {
-  return modality === 'CT' ? CT : []
+  return modality === 'CT' ? [...CT, WHOLE] : [WHOLE]
 }
 
 /** Lowest and highest value of a window (PS3.3 C.11.2.1.2). */
