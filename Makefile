@@ -14,7 +14,7 @@ ARGS ?=
 # Test processes beside each other; each has a database of its own.
 JOBS ?= 2
 
-.PHONY: help setup up demo web web-optional web-dev web-mocked web-test test test-web lint types docs bench torture fuzz roundtrip previous lock clean
+.PHONY: help setup up demo web web-optional web-dev web-mocked web-test test test-web screens lint types docs bench torture fuzz roundtrip previous lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ test: $(DEV) web-optional ## all tests but the long ones and those in a browser
 
 test-web: $(DEV) web ## the tests in Chromium (WEB_SHOTS=FOLDER keeps pictures of every page)
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m browser tests/web $(ARGS)
+
+screens: $(DEV) web ## pictures of every page into docs/screens (needs Chromium)
+	@$(BIN)/python -m tools.screens $(ARGS)
 
 lint: $(DEV) ## ruff, layers, lock files
 	@$(BIN)/ruff check .

