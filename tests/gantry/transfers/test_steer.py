@@ -17,6 +17,7 @@ from dimse.acceptance import StoreAnswer, StoreRequest
 from gantry.audit.record import By
 from gantry.nodes import registry
 from gantry.nodes.models import Node
+from gantry.transfers.by_study import GroupFilter, by_study
 from gantry.transfers.errors import BadFilter, StudyMissing
 from gantry.transfers.failover import pass_on
 from gantry.transfers.models import Delivery
@@ -80,6 +81,8 @@ def test_recall_and_send_again(tmp_path: Path, connection: psycopg.Connection) -
         run(node, tmp_path)
         assert all(len(copies) == 2 for copies in destination.received.values())
     assert statuses(node) == {"confirmed": 4}
+    (shown,) = by_study(connection, GroupFilter(study_uid=study.uid)).items
+    assert [(group.confirmed, group.total) for group in shown.destinations] == [(2, 2)], "instances, however often they went"
     with pytest.raises(BadFilter):
         steer(connection, "recall", study.uid, by=ANNA)
     with pytest.raises(StudyMissing):

@@ -20,7 +20,8 @@ SELECT g.study_id AS study_row, g.node_id AS node_row, n.name AS node, n.kind, n
 FROM (
     SELECT d.study_id, d.node_id,
            count(*) FILTER (WHERE d.status = 'waiting') AS waiting, count(*) FILTER (WHERE d.status = 'sent') AS sent,
-           count(*) FILTER (WHERE d.status = 'confirmed') AS confirmed, count(*) FILTER (WHERE d.status = 'failed') AS failed,
+           -- What was sent again has a row for each time.
+           count(DISTINCT d.version_id) FILTER (WHERE d.status = 'confirmed') AS confirmed, count(*) FILTER (WHERE d.status = 'failed') AS failed,
            count(*) FILTER (WHERE d.status = 'dead') AS dead, count(*) FILTER (WHERE d.status = 'cancelled') AS cancelled,
            count(*) FILTER (WHERE d.status = 'held') AS held, count(*) FILTER (WHERE d.status = 'away') AS away,
            max(d.attempts) AS attempts, max(d.priority) AS priority,
