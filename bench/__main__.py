@@ -24,7 +24,7 @@ from bench.machine import REPOSITORY, end_cleanly, note
 
 SCRIPTS = (
     "receive", "forward", "retrieve", "find", "stack", "nagle", "startup",
-    "rules", "isolation", "slope", "scrub", "access",
+    "rules", "isolation", "slope", "scrub", "access", "dicomweb", "viewer",
 )  # fmt: skip
 RESULTS = Path(__file__).parent / "results"
 _TRY = {
@@ -40,6 +40,8 @@ _TRY = {
     "slope": ["--instances", "5000", "--count", "100"],
     "scrub": ["--scale", "0.01", "--warm-mb", "16"],
     "access": ["--try"],
+    "dicomweb": ["--try"],
+    "viewer": ["--try"],
 }
 
 

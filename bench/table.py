@@ -211,6 +211,8 @@ _SECTIONS = {
     "isolation": ("What a sick destination costs a healthy one", _generic),
     "scrub": ("What the scrubber costs receiving", _generic),
     "access": ("Lists under access control", _generic),
+    "dicomweb": ("What a viewer asks for", _generic),
+    "viewer": ("What a person waits for in the browser", _generic),
 }
 
 
