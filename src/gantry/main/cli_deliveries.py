@@ -163,6 +163,10 @@ def _steer(act: Act, study: str, node: str | None, reason: str, priority: int | 
         cli_output.note(f"{done.changed} deliveries were {words}.")
         if done.under_way and act != "release":
             cli_output.note(f"{done.under_way} are on the wire this moment and end as they began.")
+        if act == "resend" and not done.changed:
+            cli_output.note("Nothing of it was ordered there. To send it: gantry deliveries send UID --to NODE")
+    if act == "resend" and not done.changed and not done.under_way:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -181,6 +181,19 @@ def test_the_way_of_a_study(shared_gantry: GantryProcess, make_ct: Callable[...,
         assert "Traceback" not in gantry.cli(*command).stdout
 
 
+def test_a_stored_study_is_sent_by_hand(shared_gantry: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:
+    gantry, study = shared_gantry, f"{ROOT}.501"
+    gantry.cli("node", "add", "BYHAND", f"GANTRY@127.0.0.1:{gantry.dicom_port}")
+    gantry.cli("import", str(make_ct(2, study=study, series=f"{study}.1")[0].parent))
+    gantry.until(lambda: len(gantry.json("studies", study)) == 1)
+    again = gantry.cli("deliveries", "resend", study, "--reason", "test", "--node", "BYHAND", check=False)
+    assert (again.returncode, "gantry deliveries send" in again.stderr) == (1, True), "nothing was ordered there, and what to do"
+    first, second = (gantry.json("deliveries", "send", study, "--to", "BYHAND") for _ in range(2))
+    assert [(one["instances"], one["nodes"][0]["ordered"]) for one in (first, second)] == [(2, 2), (2, 0)]
+    gantry.until(lambda: len(gantry.json("deliveries", "--study", study, "--status", "confirmed")) == 2)
+    assert gantry.json("deliveries", "resend", study, "--reason", "test", "--node", "BYHAND")["changed"] == 2
+
+
 def test_send_keeps_the_calendar_of_the_node(shared_gantry: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:
     gantry, folder = shared_gantry, make_ct(2)[0].parent
     gantry.cli("node", "add", "METERED", f"GANTRY@127.0.0.1:{gantry.dicom_port}", "--set", "bandwidth=00:00-24:00 off")

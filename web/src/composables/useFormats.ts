@@ -28,6 +28,21 @@ export function personName(value: string): string {
   return [family, rest, suffix].filter(Boolean).join(', ')
 }
 
+// A formatter costs a hundred times what it formats; a list that scrolls asks for thousands.
+const kept = new Map<string, Intl.DateTimeFormat | Intl.NumberFormat | Intl.RelativeTimeFormat>()
+
+function keptFormat<T extends Intl.DateTimeFormat | Intl.NumberFormat | Intl.RelativeTimeFormat>(
+  kind: string,
+  tag: string,
+  options: object | undefined,
+  make: () => T,
+): T {
+  const key = `${kind}|${tag}|${JSON.stringify(options)}`
+  const found = (kept.get(key) as T | undefined) ?? make()
+  kept.set(key, found)
+  return found
+}
+
 /** Dates, numbers, bytes, names in the language of the person. Times are ISO texts or milliseconds; '' for nothing. */
 export function useFormats() {
   const { locale } = useI18n({ useScope: 'global' })
@@ -41,9 +56,10 @@ export function useFormats() {
   }
   function formatted(value: string | number | null | undefined, options: Intl.DateTimeFormatOptions): string {
     const date = when(value)
-    return date ? new Intl.DateTimeFormat(tag.value, options).format(date) : ''
+    return date ? keptFormat('date', tag.value, options, () => new Intl.DateTimeFormat(tag.value, options)).format(date) : ''
   }
-  const number = (value: number, options?: Intl.NumberFormatOptions) => new Intl.NumberFormat(tag.value, options).format(value)
+  const number = (value: number, options?: Intl.NumberFormatOptions) =>
+    keptFormat('number', tag.value, options, () => new Intl.NumberFormat(tag.value, options)).format(value)
 
   /** Bytes with three digits, in steps of 1000. */
   function bytes(value: number): string {
@@ -61,7 +77,7 @@ export function useFormats() {
     const date = when(value)
     if (!date) return ''
     const seconds = (date.getTime() - serverNow()) / 1000
-    const words = new Intl.RelativeTimeFormat(tag.value, { numeric: 'auto', style: 'short' })
+    const words = keptFormat('relative', tag.value, undefined, () => new Intl.RelativeTimeFormat(tag.value, { numeric: 'auto', style: 'short' }))
     for (const [unit, length] of STEPS) {
       if (Math.abs(seconds) >= length) return words.format(Math.trunc(seconds / length), unit)
     }
