@@ -15,7 +15,7 @@ from gantry.transfers.errors import BadFilter, DeliveryMissing, StudyMissing
 
 #: The newest attempts that are kept for each study and destination, and for each destination as a whole.
 KEPT = 100
-LIMIT = 500
+LIMIT = 1000
 #: A bracket shorter than two words belongs to the sentence: "(0xA700)", "(ARCHIVE)".
 _WORDS = 2
 
@@ -68,7 +68,7 @@ def attempts(
 ) -> list[Attempt]:
     """The attempts of a study, or of one of its deliveries, the newest first. `nodes`: to these only (None: all).
 
-    Raises StudyMissing; BadFilter when the limit is not between 1 and 500.
+    Raises StudyMissing; BadFilter when the limit is not between 1 and 1 000.
     """
     if not 1 <= limit <= LIMIT:
         raise BadFilter(f"the limit is {limit}; it must be between 1 and {LIMIT}")

@@ -130,7 +130,7 @@ class DeliveryAttemptQuery(Schema):
     study_instance_uid: Text = ""
     node: Text = Field(default="", description="Name of the destination; empty: all", examples=["archive"])
     delivery: RowId | None = Field(default=None, description="Number of a delivery (`id`); then the study need not be named")
-    limit: int = Field(default=200, ge=1, le=500, description="The newest so many")
+    limit: int = Field(default=200, ge=1, le=1000, description="The newest so many")
 
 
 class DeliveryAttemptOut(Schema):
