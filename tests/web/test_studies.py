@@ -38,9 +38,10 @@ def delivered(stage: Any, uid: str) -> None:
     stage.gantry.until(done, 60)
 
 
-def test_one_box_finds_corrects_and_narrows(page: Any) -> None:
+def test_one_box_finds_corrects_and_narrows(page: Any, gantry: GantryProcess) -> None:
     from playwright.sync_api import expect
 
+    mr = sum("MR" in one["modalities"] for one in gantry.json("studies"))  # other tests may have brought some
     page.goto("/studies")
     expect(rows(page).nth(5)).to_be_visible()
     page.keyboard.press("/")
@@ -53,7 +54,7 @@ def test_one_box_finds_corrects_and_narrows(page: Any) -> None:
     chip = page.get_by_role("list", name="How the search was understood").get_by_role("button")
     expect(chip).to_have_count(1)
     expect(chip).to_contain_text("Modality")
-    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_have_count(mr)
     chip.click()
     page.get_by_role("menuitem", name="It is: Anywhere").click()
     expect(box).to_have_value("text:MR")
@@ -62,10 +63,10 @@ def test_one_box_finds_corrects_and_narrows(page: Any) -> None:
     page.get_by_role("button", name="Modality", exact=True).click()
     page.get_by_role("menuitemcheckbox", name=re.compile("^MR")).click()
     page.keyboard.press("Escape")
-    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_have_count(mr)
     assert "modality=MR" in page.url
     page.reload()
-    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_have_count(mr)
     box.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
