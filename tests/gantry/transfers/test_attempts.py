@@ -132,7 +132,7 @@ def test_no_more_than_a_hundred_are_kept_and_none_for_ever(tmp_path: Path, conne
     with pytest.raises(StudyMissing):
         attempts(connection, "1.2.3.4")
     with pytest.raises(BadFilter):
-        attempts(connection, study.uid, limit=501)
+        attempts(connection, study.uid, limit=1001)
 
 
 def test_cause_and_remedy_are_told_apart() -> None:
