@@ -86,6 +86,7 @@ def _in_each_look(page: Any, name: str, what: str = "", looks: Sequence[str] = (
         if not name.endswith("/view") and page.locator("#app").count():
             until(page, f"document.documentElement.classList.contains('{scheme}')")
         page.wait_for_timeout(100)
+        until(page, "document.getAnimations().every((one) => !(one instanceof CSSTransition))")  # colours have arrived
         _shot(page, f"{name}-{look}")
         findings += _axe(page, f"{what} {look}")
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
