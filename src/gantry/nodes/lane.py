@@ -195,13 +195,7 @@ class Lane(ABC):
             try:
                 return self.one(item, data, started)
             except Unsendable as error:
-                self.record(
-                    item,
-                    Outcome.REFUSED,
-                    started,
-                    str(error),
-                    permanent=True,
-                )
+                self.record(item, Outcome.REFUSED, started, str(error), permanent=True)
                 return True
 
     @abstractmethod

@@ -15,7 +15,7 @@ from gantry.nodes.explain import explain, explain_status
 from gantry.nodes.items import Outcome, SendItem, SendTarget
 from gantry.nodes.lane import Lane, Run
 from gantry.nodes.meter import pace
-from gantry.nodes.outgoing import Outgoing, outgoing
+from gantry.nodes.outgoing import Outgoing, Unsendable, outgoing
 from gantry.nodes.pool import AssociationPool, Context, Leased, release
 from gantry.nodes.stored import StoredDataSet
 
@@ -146,14 +146,8 @@ class DimseLane(Lane):
             return self._lost(error, item, out, started)
         except (DimseError, ValueError) as error:
             self.drop()
-            self.record(
-                item,
-                Outcome.REFUSED,
-                started,
-                str(error),
-                permanent=True,
-                out=out,
-            )
+            text = str(Unsendable(str(error)))
+            self.record(item, Outcome.REFUSED, started, text, permanent=True, out=out)
             return True
         leased.reused = False
         self._answered(answer, item, out, started)

@@ -78,13 +78,7 @@ class WebLane(Lane):
             except Damaged as error:
                 self.record(item, Outcome.DAMAGED, started, str(error), permanent=True)
             except Unsendable as error:
-                self.record(
-                    item,
-                    Outcome.REFUSED,
-                    started,
-                    str(error),
-                    permanent=True,
-                )
+                self.record(item, Outcome.REFUSED, started, str(error), permanent=True)
 
     def _post(self, parts: list[_Part]) -> bool:
         rate = self._room(parts)
