@@ -127,7 +127,7 @@ def bring_back(
     """In the caller's transaction: take those of these studies out of the trash that are in it; gives their instances."""
     run = _runner(connection)
     counts: dict[str, int] = {}
-    for study_id, uid, patient_row in run("trashed_among", uids=sorted(uids)).fetchall():
+    for study_id, uid, patient_row, patient_id in run("trashed_among", uids=sorted(uids)).fetchall():
         run("show_versions", study_id=study_id)
         run("show_series", study_id=study_id)
         row = run("show_study", study_id=study_id).fetchone()
@@ -136,7 +136,7 @@ def bring_back(
         counts[uid] = int(row[0]) if row else 0
         publish(connection, StudyDeleted(study_id, "restored"))
         audit.record(
-            connection, "study.restore", by, kind="study", key=uid, study_uid=uid, reason=reason,
+            connection, "study.restore", by, kind="study", key=uid, study_uid=uid, patient_id=patient_id, reason=reason,
             after={"instances": counts[uid]},
         )  # fmt: skip
     return counts

@@ -108,7 +108,7 @@ def restore(
 @secrets.command("rotate")
 def rotate(yes: YesOption = False, json: JsonOption = False) -> None:
     """Make a new key and seal every secret anew, those of earlier releases too; the old key is forgotten."""
-    cli_output.confirm("Secrets in backups made before can then only be opened with the keys backed up then.", yes=yes)
+    cli_output.confirm("Secrets in backups made before can then only be opened with the keys backed up then. Go on?", yes=yes)
     with connected(create=False) as connection:
         from gantry import audit, config, sealing
 

@@ -150,6 +150,14 @@ def resend(
     _steer("resend", study, node, reason, priority, json=json)
 
 
+_NOTHING: dict[Act, str] = {
+    "hold": "Nothing of it waits to be sent, so nothing is held. Where it is: gantry deliveries show UID",
+    "recall": "Nothing of it waits to be sent, so nothing is recalled. Where it is: gantry deliveries show UID",
+    "release": "Nothing of it is held.",
+    "resend": "Nothing of it was ordered there. To send it: gantry deliveries send UID --to NODE",
+}
+
+
 def _steer(act: Act, study: str, node: str | None, reason: str, priority: int | None, *, json: bool) -> None:
     with connected(create=False) as connection:
         from gantry.audit.record import by_cli
@@ -160,11 +168,12 @@ def _steer(act: Act, study: str, node: str | None, reason: str, priority: int | 
     if json:
         cli_output.print_json({"act": act, **cli_output.plain(done)})
     else:
-        cli_output.note(f"{done.changed} deliveries were {words}.")
+        if done.changed:
+            cli_output.note(f"{done.changed} {'delivery was' if done.changed == 1 else 'deliveries were'} {words}.")
         if done.under_way and act != "release":
             cli_output.note(f"{done.under_way} are on the wire this moment and end as they began.")
-        if act == "resend" and not done.changed:
-            cli_output.note("Nothing of it was ordered there. To send it: gantry deliveries send UID --to NODE")
+        elif not done.changed:
+            cli_output.note(_NOTHING[act])
     if act == "resend" and not done.changed and not done.under_way:
         raise typer.Exit(1)
 
@@ -313,7 +322,11 @@ def receipt(
 
 
 def _why(item: InstanceReceipt) -> str:
+    if item.origin == "move":
+        return f"C-MOVE of {item.ordered_by}"
     words = f"rule {item.rule_name}" if item.rule_name else "by hand"
+    if item.ordered_by:
+        words += f", {'once more by ' if item.origin == 'again' else ''}{item.ordered_by}"
     if item.decision_id is not None:
         words += f", decision {item.decision_id}"
     return f"{words}; {item.hold_reason}" if item.hold_reason else words

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,9 @@ from gantry.main import cli_output
 from gantry.main.cli_context import connected, house
 from gantry.main.cli_output import JsonOption, YesOption
 from gantry.main.cli_rules import DraftOption, ExpectedOption, VersionOption, _by, app
+
+if TYPE_CHECKING:
+    from gantry.routing.difference import RuleDifference
 
 NoteOption = Annotated[str, typer.Option("--note", help="Why, for the history.")]
 
@@ -106,6 +110,16 @@ def _words(value: Any) -> str:
     return ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else "" if value is None else str(value)
 
 
+def _list_changes(changes: Sequence[RuleDifference], *, json: bool) -> None:
+    for one in [] if json else changes[:50]:
+        cli_output.note(f"  {one}")
+
+
+def _count(changes: Sequence[RuleDifference]) -> str:
+    rules = len({one.name for one in changes})
+    return "which changes no rule" if not rules else f"which changes {rules} rule{'s'[: rules != 1]}"
+
+
 @app.command()
 def activate(note: NoteOption = "", expect: ExpectedOption = None, yes: YesOption = False, json: JsonOption = False) -> None:
     """Let the draft decide from now on."""
@@ -114,10 +128,8 @@ def activate(note: NoteOption = "", expect: ExpectedOption = None, yes: YesOptio
 
         waiting = versions.draft()
         changes = versions.changes_between(versions.active(), waiting)
-        if not json:
-            for one in changes[:50]:
-                cli_output.note(f"  {one}")
-        cli_output.confirm(f"Activate version {waiting.version} with {len(changes)} changed rules?", yes=yes)
+        _list_changes(changes, json=json)
+        cli_output.confirm(f"Activate version {waiting.version}, {_count(changes)}?", yes=yes)
         found = versions.activate_draft(_by(), expected=waiting.revision if expect is None else expect, note=note)
     _tell(found, f"Version {found.version} of the rules decides from now on.", json=json)
 
@@ -130,11 +142,16 @@ def rollback(
     json: JsonOption = False,
 ) -> None:
     """Go back to an earlier version: a copy of it becomes active."""
-    cli_output.confirm(f"Go back to {f'version {to}' if to else 'the version before'} of the rules?", yes=yes)
     with house(create=False):
         from gantry.routing import versions
 
-        found = versions.roll_back(to, _by(), expected=expect)
+        target = versions.active_before() if to is None else versions.version(to)
+        now = versions.active()
+        changes = versions.changes_between(now, target)
+        _list_changes(changes, json=json)
+        cli_output.confirm(f"Go back to version {target.version}, {_count(changes)}?", yes=yes)
+        # What was shown is what is done: nobody may have activated another in between.
+        found = versions.roll_back(target.version, _by(), expected=(now.version if now else 0) if expect is None else expect)
     _tell(found, f"Version {found.version} ({found.note}) decides from now on.", json=json)
 
 

@@ -185,7 +185,13 @@ def list_rules(json: JsonOption = False) -> None:
         cli_output.print_json(found)
         return
     rows = (
-        (one.name, one.calling_aet or "any", one.modality or "any", f"{one.days} days after {one.after}", one.enabled)
+        (
+            one.name,
+            one.calling_aet or "any",
+            one.modality or "any",
+            f"{one.days} days after {one.after}",
+            "yes" if one.enabled else "no",
+        )
         for one in found
     )
     cli_output.print_table(("rule", "sender", "modality", "to the trash", "enabled"), rows, empty="No retention rules.")

@@ -12,6 +12,7 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from gantry.config import Config, split_address
 from gantry.main import doctor_dicom, doctor_storage, migrate, ports
@@ -23,17 +24,21 @@ from gantry.main.home import Home
 _SLOW_SYNC = 0.1
 _SUBJECTS = (
     ("quarantine", "SELECT count(*) FROM intake_quarantinedobject WHERE state = 'held'", "objects are held in quarantine",
-     "Look at them on the administration pages or with GET /api/v1/quarantine"),
+     "`gantry quarantine` shows them with their reasons"),
     ("conflicts", "SELECT count(*) FROM catalogue_conflict WHERE resolved_at IS NULL", "conflicts between senders are open",
      "`gantry studies` shows the studies; GET /api/v1/conflicts the details"),
     ("dead letters", "SELECT count(*) FROM transfers_delivery WHERE status = 'dead'", "deliveries are dead",
      "Mend their cause, then `gantry deliveries retry`; `gantry deliveries --status dead` shows why"),
+    ("alerts", "SELECT count(*) FROM alerts_alert WHERE state = 'open'", "alerts are open",
+     "`gantry alerts list` says what each needs"),
 )  # fmt: skip
 
 
 def examine(home: Home, config: Config) -> Iterator[Finding]:
     """All checks, in order; needs session.opened(). A check that fails itself is a problem, never an end."""
     running = homes.is_claimed(home)
+    if running:
+        config = _as_running(home, config)
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         _clock,
         lambda: _home_modes(home),
@@ -55,6 +60,24 @@ def examine(home: Home, config: Config) -> Iterator[Finding]:
             yield Finding(
                 "doctor", "problem", f"a check could not be made: {type(error).__name__}", "See `gantry --debug doctor`"
             )
+
+
+def _as_running(home: Home, config: Config) -> Config:
+    """The settings with the addresses that `gantry up` was given on its command line, which our own do not know."""
+    status = _status(home)
+    if status is None:
+        return config
+    return config.model_copy(
+        update={"http": status["http"], "dicom": status["dicom"], "dicom_tls_address": status["dicom_tls"], "aet": status["aet"]}
+    )
+
+
+def _status(home: Home) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((home.run / "status.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def _clock() -> Iterator[Finding]:
@@ -161,9 +184,8 @@ def _processes(home: Home, *, running: bool) -> Iterator[Finding]:
             "processes", "warning", "`gantry up` does not run on this home", "Start it; what was received waits in the spool"
         )
         return
-    try:
-        status = json.loads((home.run / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    status = _status(home)
+    if status is None:
         yield Finding("processes", "warning", "the supervisor has not written its status yet", "Ask again in a moment")
         return
     restarted = {name: state["restarts"] for name, state in status["processes"].items() if state["restarts"]}

@@ -205,19 +205,22 @@ def roll_back(to: int | None = None, by: By = SYSTEM, *, expected: int | None = 
         now_active = active()
         current = now_active.version if now_active else 0
         _expect(now_active, current, expected)
-        if to is None:
-            earlier = RuleSet.objects.filter(state="retired", activated_at__isnull=False, version__lt=current)
-            target = earlier.order_by("-version").first()
-            if target is None:
-                raise NoDraft("there is no earlier version to go back to")
-        else:
-            target = version(to)
+        target = active_before() if to is None else version(to)
         note = f"back to version {target.version}"
         made = _insert(
             _checked(rules_of(target), rules_of(now_active)), by, note=note, based_on=now_active, state="draft-at-once"
         )
         _activate(made, now_active, by, "rules.rollback")
     return made
+
+
+def active_before() -> RuleSet:
+    """The version that decided until the active one took over: a draft may be older than it by number. Raises NoDraft."""
+    earlier = RuleSet.objects.filter(state="retired", activated_at__isnull=False, retired_at__isnull=False)
+    found = earlier.order_by("-retired_at", "-version").first()
+    if found is None:
+        raise NoDraft("there is no earlier version to go back to")
+    return found
 
 
 def changes_between(before: RuleSet | None, after: RuleSet | None) -> list[RuleDifference]:

@@ -103,6 +103,8 @@ def test_the_wrong_study_deleted_and_taken_back(home: Path, connection: psycopg.
     with pytest.raises(StudyMissing):
         trash.restore(connection, ONE, by=BY)
     assert acts(connection, ONE)[-2:] == ["study.delete", "study.restore"]
+    patients = connection.execute("SELECT patient_id FROM audit_entry WHERE study_uid = %s ORDER BY id", [ONE]).fetchall()
+    assert patients[-1] == patients[-2] != ("",), "the audit names the patient, both times"
     (entry,) = trash.list_trash(connection, state=None)
     assert (entry.state, entry.ended_by, entry.reason) == ("restored", "tester", "the wrong one")
 
@@ -245,7 +247,7 @@ def test_unlinking_waits_for_the_batch_that_is_being_indexed(
         thread.start()
         assert not done.wait(0.3)
         assert len(stored_files(home)) == 6
-    assert done.wait(20)
+    assert done.wait(60)
     thread.join()
     lock.close()
     assert len(stored_files(home)) == 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,13 +188,33 @@ def test_a_stored_study_is_sent_by_hand(shared_gantry: GantryProcess, make_ct: C
     gantry, study = shared_gantry, f"{ROOT}.501"
     gantry.cli("node", "add", "BYHAND", f"GANTRY@127.0.0.1:{gantry.dicom_port}")
     gantry.cli("import", str(make_ct(2, study=study, series=f"{study}.1")[0].parent))
-    gantry.until(lambda: len(gantry.json("studies", study)) == 1)
+    gantry.until(lambda: [one["instance_count"] for one in gantry.json("studies", study)] == [2])
     again = gantry.cli("deliveries", "resend", study, "--reason", "test", "--node", "BYHAND", check=False)
     assert (again.returncode, "gantry deliveries send" in again.stderr) == (1, True), "nothing was ordered there, and what to do"
     first, second = (gantry.json("deliveries", "send", study, "--to", "BYHAND") for _ in range(2))
     assert [(one["instances"], one["nodes"][0]["ordered"]) for one in (first, second)] == [(2, 2), (2, 0)]
     gantry.until(lambda: len(gantry.json("deliveries", "--study", study, "--status", "confirmed")) == 2)
+    assert all(one["ordered_by"] for one in gantry.json("receipt", study)["destinations"][0]["instances"]), "by whom"
     assert gantry.json("deliveries", "resend", study, "--reason", "test", "--node", "BYHAND")["changed"] == 2
+
+
+def test_a_stolen_token_is_revoked_and_its_next_request_fails(shared_gantry: GantryProcess) -> None:
+    gantry = shared_gantry
+    headers = {"Authorization": f"Bearer {gantry.json('token', 'create', '--name', 'stolen')['token']}"}
+
+    def status() -> int:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{gantry.base_url}/api/v1/studies", headers=headers)) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert status() == 200
+    (number,) = [one["id"] for one in gantry.json("token", "list") if one["name"] == "stolen"]
+    assert gantry.cli("token", "revoke", str(number), check=False).returncode == 2, "it asks"
+    assert status() == 200
+    gantry.cli("token", "revoke", str(number), "--yes")
+    assert status() == 401
 
 
 def test_send_keeps_the_calendar_of_the_node(shared_gantry: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:
@@ -234,6 +257,14 @@ def test_doctor_finds_what_is_wrong(shared_gantry: GantryProcess, free_port: Cal
     problems = {finding["subject"]: finding for finding in json.loads(done.stdout)["findings"] if finding["level"] == "problem"}
     assert set(problems) == {"home", "node AWAY"}
     assert all(finding["remedy"] for finding in problems.values())
+
+
+def test_doctor_asks_the_ports_that_up_was_given(shared_gantry: GantryProcess, free_port: Callable[[], int]) -> None:
+    """`gantry up --http ... --dicom ...`: no other command of that shell knows these addresses."""
+    other = dataclasses.replace(shared_gantry, http_port=free_port(), dicom_port=free_port())
+    told = {finding["subject"]: finding for finding in other.json("doctor")["findings"]}
+    assert told["port http"]["message"] == f"127.0.0.1:{shared_gantry.http_port} answers"
+    assert told["port dicom"]["message"] == f"127.0.0.1:{shared_gantry.dicom_port} answers"
 
 
 def test_verify_names_and_mends(alone: GantryProcess, make_ct: Callable[..., list[Path]]) -> None:

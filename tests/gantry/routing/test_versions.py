@@ -87,6 +87,21 @@ def test_a_draft_is_tried_and_activated(connection: psycopg.Connection) -> None:
     assert len(kinds) >= 4
 
 
+def test_back_goes_to_what_decided_before_not_to_the_number_below() -> None:
+    """A draft has the number of when it was begun: another version may have decided between that and its activation."""
+    rules.add("ct", to=["one"], by=ME)
+    drafted = versions.start_draft(ME)
+    rules.add("mr", to=["one"], by=ME)
+    versions.rebase_draft(ME)
+    rules.update("ct", draft=True, destinations=("two",))
+    versions.activate_draft(ME)
+    assert drafted.version == 2
+    assert versions.active_before().version == 3
+    assert versions.roll_back(by=YOU).note == "back to version 3"
+    assert rules.get("ct").destinations == ("one",)
+    assert versions.roll_back(by=YOU).note == "back to version 2"  # and forth again
+
+
 def test_two_people_notice_each_other() -> None:
     rules.add("ct", to=["one"])
     with pytest.raises(RulesMoved, match="version 1 by now, not 0: ct: added") as moved:

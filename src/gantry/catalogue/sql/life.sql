@@ -32,8 +32,9 @@ VALUES (%(study_id)s, %(uid)s, 'trash', %(reason)s, %(who)s, %(now)s, %(expires_
 RETURNING id
 
 -- name: trashed_among
-SELECT s.id, s.study_instance_uid, s.patient_id
-FROM catalogue_study s WHERE s.study_instance_uid = ANY(%(uids)s::text[]) AND s.trashed_at IS NOT NULL
+SELECT s.id, s.study_instance_uid, s.patient_id, p.patient_id
+FROM catalogue_study s JOIN catalogue_patient p ON p.id = s.patient_id
+WHERE s.study_instance_uid = ANY(%(uids)s::text[]) AND s.trashed_at IS NOT NULL
 ORDER BY s.study_instance_uid
 FOR NO KEY UPDATE OF s
 
