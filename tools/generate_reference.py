@@ -63,7 +63,7 @@ def routes_page() -> str:
     document = json.loads(openapi.document())
     lines = [
         "# REST routes\n",
-        "The whole description is [openapi.json](../openapi.json); a running server shows it under `/api/v1/docs`.",
+        "The whole description is [openapi.json](../openapi.json); a running server shows it under `/api`.",
         "Sign in with `Authorization: Bearer TOKEN` (`gantry token create`).\n",
         "| method | path | what it does |",
         "|---|---|---|",

@@ -285,7 +285,7 @@ def _stay(stage: Stage, supervisor: Supervisor) -> None:
         "send": f"storescu -aec {aet} {host} {port} FILE...    or: gantry send PATH --to {aet}@{stage.config.dicom}",
         "look": f"gantry --home {home} studies    (deliveries, receipt, verify, doctor, ...)",
         "archive": str(stage.archive_folder),
-        "API": f"http://{stage.config.http}/api/v1/docs",
+        "API": f"http://{stage.config.http}/api",
     }
     address, secret = cli_output.text(f"http://{stage.config.http}/"), cli_output.text(password)
     cli_output.err.print(f"\nIt goes on running. Open this in a browser:\n\n  [bold]{address}[/bold]", soft_wrap=True)
