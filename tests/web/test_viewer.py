@@ -254,6 +254,21 @@ def test_the_server_paints_the_first_image_until_the_renderer_is_there(page: Pag
     expect(picture).to_have_count(0)
 
 
+def test_the_first_image_stands_in_its_place_before_the_app_is_there(page: Page, study: str) -> None:
+    held = hold(page, "**/assets/index-*.js")
+    page.goto(f"/studies/{STUDY}/view?show={STUDY}.1", wait_until="commit")
+    picture = page.locator("[data-part=first-image]")
+    expect(picture).to_be_visible(timeout=30_000)
+    assert picture.evaluate("(image) => image.naturalWidth") == SIDE
+    place = picture.bounding_box()
+    assert page.locator("[data-page=viewer]").count() == 0
+    for route in held:
+        route.continue_()
+    ready(page)
+    expect(picture).to_have_count(0)
+    assert page.locator("[data-cell=cell-1]").bounding_box() == place
+
+
 def test_the_page_of_a_study_leads_to_one_of_its_series(page: Page, study: str) -> None:
     page.goto(f"/studies/{STUDY}/view?series={STUDY}.7")
     ready(page)

@@ -54,9 +54,28 @@ def render(attributes: Attributes, layout: Layout, frame: int, view: View) -> by
     return run(job, [*tables, *_bytes(attributes, layout, frame)])
 
 
-def plain_frame(attributes: Attributes, layout: Layout, frame: int) -> bytes:
-    """The samples of one frame in little endian, colours by pixel, as native frames are (PS3.5 8.1.1)."""
-    return run({**_job(layout), "task": "plain"}, _bytes(attributes, layout, frame))
+def plain_frame(attributes: Attributes, layout: Layout, frame: int, *, samples_only: bool = False) -> bytes:
+    """The samples of one frame in little endian, colours by pixel, as native frames are (PS3.5 8.1.1).
+
+    `samples_only`: without what stands in the bits beside a sample. Raises CannotShow, OSError.
+    """
+    return run({**_job(layout), "task": "plain", "samples_only": samples_only}, _bytes(attributes, layout, frame))
+
+
+def embedded_overlays(attributes: Attributes, layout: Layout) -> dict[int, int]:
+    """Overlay planes in the bits beside the samples: bit by group (PS3.3 C.9.2, retired)."""
+    values, found = Values(attributes), {}
+    for group in _OVERLAY_GROUPS:
+        bit = values.number(group | 0x102, 0)
+        sized = values.number(group | 0x10, 0) > 0 and values.number(group | 0x11, 0) > 0
+        if sized and 0 < bit < layout.bits_allocated and values.element(group | 0x3000) is None:
+            found[group >> 16] = bit
+    return found
+
+
+def embedded_overlay(attributes: Attributes, layout: Layout, frame: int, bit: int) -> bytes:
+    """One such plane of a frame, as overlay data are: a bit for each pixel, the first in the lowest. Raises CannotShow."""
+    return run({**_job(layout), "task": "bit", "bit": bit}, _bytes(attributes, layout, frame))
 
 
 def _job(layout: Layout) -> dict[str, Any]:

@@ -18,6 +18,8 @@ import zlib
 from struct import pack, unpack_from
 from typing import Any
 
+from gantry.dataset.jpeg_twelve import is_twelve_bits, twelve_bits
+
 _MEMORY_BYTES = 4 << 30
 _FILE_BYTES = 1 << 30
 _MAX_SOURCE = 2 << 30
@@ -26,8 +28,6 @@ _MAX_REASON = 300
 _NATIVE = "1.2.840.10008.1.2.1"
 #: What the samples are in explicit VR big endian: turned round while they are read.
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
-#: JPEG with loss, of eight or of twelve bits (PS3.5 A.4.1).
-_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 _RLE = "1.2.840.10008.1.2.5"
 #: Each frame is a deflate stream of its own (PS3.5 A.4.14).
 _DEFLATED_FRAME = "1.2.840.10008.1.2.8.1"
@@ -77,7 +77,10 @@ def _do(source: int, target: int) -> dict[str, Any]:
         job[name]["data"] = bytes(whole[position : position + length])
         position += length
     frame, photometric = _decoded(job, whole[position:])
-    if job["task"] == "plain":
+    if job["task"] == "bit":
+        written = render_picture.bit_plane(frame, job)
+    elif job["task"] == "plain":
+        frame = render_picture.samples(frame, job) if job["samples_only"] else frame
         written = frame.astype(frame.dtype.newbyteorder("<"), copy=False).tobytes()
     else:
         written = render_picture.picture(frame, photometric, job)
@@ -122,12 +125,14 @@ def _decoded(job: dict[str, Any], data: memoryview) -> tuple[Any, str]:
         if syntax == _BIG_ENDIAN and job["bits_allocated"] > 8:
             stream = np.frombuffer(stream, dtype=f">u{job['bits_allocated'] // 8}").byteswap().tobytes()
         syntax = _NATIVE
-    if syntax == _JPEG_EXTENDED and job["bits_stored"] > 8:
-        return _twelve_bits(job, bytes(data)), job["photometric_interpretation"]
+    if is_twelve_bits(syntax, job["bits_stored"]):
+        return twelve_bits(job, bytes(data)), job["photometric_interpretation"]
     decoder = get_decoder(UID(syntax))
     plugin = "pylibjpeg" if job["encapsulated"] and "pylibjpeg" in decoder.available_plugins else ""
-    plain = job["task"] == "plain"
-    frame, told = decoder.as_array(stream, raw=plain and not job["encapsulated"], decoding_plugin=plugin, **module)
+    raw = job["task"] == "plain" and not job["encapsulated"]
+    # The bits beside the samples may be overlays: they are left here, and taken out or looked at where that is wanted.
+    module["correct_unused_bits"] = job["encapsulated"] and job["task"] != "bit" and not job.get("samples_only")
+    frame, told = decoder.as_array(stream, raw=raw, decoding_plugin=plugin, **module)
     return frame, str(told["photometric_interpretation"])
 
 
@@ -166,33 +171,6 @@ def _unpacked(data: bytes, wanted: int) -> bytes:
     if len(out) < wanted:
         raise ValueError("the RLE segment is shorter than the image")
     return bytes(out[:wanted])
-
-
-def _twelve_bits(job: dict[str, Any], data: bytes) -> Any:
-    """A frame of JPEG extended with more than eight bits: GDCM has the decoder, which pydicom does not ask for."""
-    import gdcm  # type: ignore[import-untyped]
-    import numpy as np
-
-    if job["samples_per_pixel"] != 1 or job["bits_allocated"] != 16:
-        raise ValueError("JPEG of more than eight bits is read for one sample in a pixel only")
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(data)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((job["columns"], job["rows"], 1))
-    image.SetDataElement(element)
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
-    stored = job["bits_stored"]
-    image.SetPixelFormat(gdcm.PixelFormat(1, 16, stored, stored - 1, job["pixel_representation"]))
-    raw = image.GetBuffer().encode("utf-8", "surrogateescape")  # it gives bytes as text
-    if len(raw) != 2 * job["rows"] * job["columns"]:
-        raise ValueError("the JPEG has another size than the image")
-    return np.frombuffer(raw, dtype="<i2" if job["pixel_representation"] else "<u2").reshape(job["rows"], job["columns"])
 
 
 def _reason(error: Exception) -> str:

@@ -38,6 +38,18 @@ def picture(frame: Array, photometric: str, job: dict[str, Any]) -> bytes:
     return out.getvalue()
 
 
+def samples(frame: Array, job: dict[str, Any]) -> Array:
+    """The samples without what stands in the bits beside them."""
+    return _stored_bits(frame, {**job, "encapsulated": False}) if np.issubdtype(frame.dtype, np.integer) else frame
+
+
+def bit_plane(frame: Array, job: dict[str, Any]) -> bytes:
+    """One bit of all samples, packed, the first in the lowest. Raises ValueError for pixels of another kind."""
+    if frame.ndim != 2 or not np.issubdtype(frame.dtype, np.integer):
+        raise ValueError("overlays stand beside samples of whole numbers only")
+    return bytes(np.packbits((frame >> job["bit"] & 1).astype(np.uint8).ravel(), bitorder="little"))
+
+
 def _overlaid(frame: Array, job: dict[str, Any]) -> Array | None:
     """Where the overlay planes have their bits set; None where nothing is overlaid."""
     found = None

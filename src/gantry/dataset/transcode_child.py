@@ -14,8 +14,10 @@ import signal
 import socket
 import sys
 import warnings
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
+from gantry.dataset.jpeg_twelve import is_twelve_bits, twelve_bits
 from gantry.dataset.transcode_pieces import write_all
 
 _MEMORY_BYTES = 6 << 30
@@ -50,27 +52,46 @@ def main(descriptor: int) -> None:
 
 
 def _decode(job: dict[str, Any], source: int, target: int) -> dict[str, Any]:
-    import numpy as np
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
-    decoder = get_decoder(UID(job.pop("transfer_syntax_uid")))
+    syntax = job.pop("transfer_syntax_uid")
+    if is_twelve_bits(syntax, job["bits_stored"]):
+        with open(source, "rb", closefd=False) as encapsulated:
+            return _written(_frames_of_twelve(encapsulated, job), job, target)
+    decoder = get_decoder(UID(syntax))
     if not decoder.is_available:
         return {"missing": ", ".join(decoder.missing_dependencies)[:_MAX_REASON]}
     raw = bool(job.pop("raw"))
     # What GDCM gives is read-only, and pydicom corrects the sign of some JPEG 2000 in place.
     plugin = "pylibjpeg" if "pylibjpeg" in decoder.available_plugins else ""
-    frames, total = 0, 0
-    told: dict[str, Any] = {}
     with open(source, "rb", closefd=False) as encapsulated:
         encapsulated.seek(0)
-        # One frame at a time: memory does not grow with their number.
-        for frame, told in decoder.iter_array(encapsulated, raw=raw, decoding_plugin=plugin, allow_excess_frames=False, **job):
-            plain = np.ascontiguousarray(frame, dtype=frame.dtype.newbyteorder("<"))
-            total += write_all(target, plain.data.cast("B"))
-            told["bits_allocated"] = 8 * plain.dtype.itemsize
-            frames += 1
-            del frame, plain
+        frames = decoder.iter_array(encapsulated, raw=raw, decoding_plugin=plugin, allow_excess_frames=False, **job)
+        return _written(frames, job, target)
+
+
+def _frames_of_twelve(encapsulated: BinaryIO, job: dict[str, Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Frames of JPEG of twelve bits, which pydicom has no decoder for."""
+    from pydicom.encaps import generate_frames
+
+    encapsulated.seek(0)
+    for data in generate_frames(encapsulated, number_of_frames=job["number_of_frames"]):
+        yield twelve_bits(job, data), job
+
+
+def _written(given: Iterator[tuple[Any, dict[str, Any]]], job: dict[str, Any], target: int) -> dict[str, Any]:
+    """Write the frames one at a time, so that memory does not grow with their number; what has become of the pixels."""
+    import numpy as np
+
+    frames, total = 0, 0
+    told: dict[str, Any] = {}
+    for frame, told in given:
+        plain = np.ascontiguousarray(frame, dtype=frame.dtype.newbyteorder("<"))
+        total += write_all(target, plain.data.cast("B"))
+        told["bits_allocated"] = 8 * plain.dtype.itemsize
+        frames += 1
+        del frame, plain
     if frames != job["number_of_frames"]:
         return {"error": f"{frames} frames instead of {job['number_of_frames']}"}
     if told["photometric_interpretation"] == "YBR_FULL_422":  # the samples are all there now

@@ -1,53 +1,26 @@
 """A study or series as one ZIP stream: the stored Part 10 files byte for byte, whatever their number and size.
 
 Nothing is compressed and nothing is held: each file is read in steps while the browser takes them. Names tell the series
-and the number, never a patient. The end of the ZIP is missing when a file could not be read: a broken download must not
-look like a whole one.
+and the number, never a patient. The length is told before, so the browser shows how far it is; when a file cannot be read
+the answer ends before that length, and no browser takes it for whole.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import time
-import zipfile
+import zlib
 from collections.abc import AsyncIterator, Generator, Sequence
-from typing import IO, Any, cast
 
 from django.http import StreamingHttpResponse
 
+from gantry.dicomweb import zip_form
 from gantry.dicomweb.find import Place
 from gantry.dicomweb.streaming import in_threads
 
 log = logging.getLogger("gantry.dicomweb")
 _STEP = 1 << 20
-#: The earliest time that a ZIP knows: when bytes were received is in the index, and not of the name's concern.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-class _Pipe(io.RawIOBase):
-    """Takes what the ZIP writes and hands it on; it cannot seek."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._position = 0
-
-    def write(self, data: Any) -> int:
-        """Keep it until it is taken."""
-        self._parts.append(bytes(data))
-        self._position += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        """How much was written."""
-        return self._position
-
-    def taken(self) -> bytes:
-        """What has come since the last time."""
-        data = b"".join(self._parts)
-        self._parts.clear()
-        return data
 
 
 def names_of(places: Sequence[Place]) -> list[str]:
@@ -62,32 +35,52 @@ def names_of(places: Sequence[Place]) -> list[str]:
     return found
 
 
-def stream(places: Sequence[Place]) -> Generator[bytes, None, None]:
-    """The ZIP, in steps. Raises OSError when a file cannot be read: the download then breaks off."""
-    pipe = _Pipe()
-    with zipfile.ZipFile(cast("IO[bytes]", pipe), "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for place, name in zip(places, names_of(places), strict=True):
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.external_attr = 0o600 << 16
-            descriptor = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                size = os.fstat(descriptor).st_size
-                if size != place.file_bytes:
-                    raise OSError("a stored file has another size than the index says")
-                with archive.open(entry, "w", force_zip64=True) as target:
-                    while chunk := os.read(descriptor, _STEP):
-                        target.write(chunk)
-                        yield pipe.taken()
-            finally:
-                os.close(descriptor)
-    yield pipe.taken()
+def entries_of(places: Sequence[Place]) -> list[zip_form.Entry]:
+    """The files of the ZIP, in order."""
+    sizes = [place.file_bytes for place in places]
+    return [zip_form.Entry(name.encode("ascii"), size) for name, size in zip(names_of(places), sizes, strict=True)]
+
+
+def stream(places: Sequence[Place], entries: Sequence[zip_form.Entry]) -> Generator[bytes, None, None]:
+    """The ZIP, in steps. Raises OSError when a file cannot be read as the index has it: the download then breaks off."""
+    written: list[zip_form.Written] = []
+    position = 0
+    for place, entry in zip(places, entries, strict=True):
+        head, crc = zip_form.header(entry), 0
+        yield head
+        for chunk in _content(place):
+            crc = zlib.crc32(chunk, crc)
+            yield chunk
+        tail = zip_form.descriptor(entry, crc)
+        yield tail
+        written.append(zip_form.Written(entry, crc, position))
+        position += len(head) + entry.size + len(tail)
+    directory = b"".join(map(zip_form.directory_entry, written))
+    yield directory + zip_form.end(len(written), position, len(directory))
+
+
+def _content(place: Place) -> Generator[bytes, None, None]:
+    """The bytes of a stored file: as many as the index says. Raises OSError."""
+    descriptor = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_size != place.file_bytes:
+            raise OSError("a stored file has another size than the index says")
+        left = place.file_bytes
+        while left:
+            chunk = os.read(descriptor, min(_STEP, left))
+            if not chunk:
+                raise OSError("a stored file became shorter while it was read")
+            left -= len(chunk)
+            yield chunk
+    finally:
+        os.close(descriptor)
 
 
 class Body:
     """The stream for the answer."""
 
-    def __init__(self, places: Sequence[Place]) -> None:
-        self._chunks = stream(places)
+    def __init__(self, chunks: Generator[bytes, None, None]) -> None:
+        self._chunks = chunks
 
     def close(self) -> None:
         """However the answer ends."""
@@ -96,8 +89,7 @@ class Body:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in in_threads(self._chunks):
-                if chunk:
-                    yield chunk
+                yield chunk
         except OSError as error:
             log.error("an archive broke off: %s", type(error).__name__)
             raise
@@ -105,6 +97,8 @@ class Body:
 
 def answer(places: Sequence[Place], name: str) -> StreamingHttpResponse:
     """The ZIP as a download; `name` without PHI."""
-    response = StreamingHttpResponse(Body(places), content_type="application/zip")
+    entries = entries_of(places)
+    response = StreamingHttpResponse(Body(stream(places, entries)), content_type="application/zip")
+    response["Content-Length"] = str(zip_form.length(entries))
     response["Content-Disposition"] = f'attachment; filename="{name}-{time.strftime("%Y%m%d")}.zip"'
     return response

@@ -139,8 +139,8 @@ def bulk(request: HttpRequest, place: Place, path: str) -> HttpResponseBase:
         else:
             only_identified(place)
             pieces = [(element.value, element.length)]
-        if element.tag in _PIXELS:
-            known_of(place)
+        if element.tag in _PIXELS and known_of(place).overlays:
+            only_identified(place)  # in the bits beside the samples may stand a name
         return _value(request, place, attributes, pieces, OCTETS)
 
 

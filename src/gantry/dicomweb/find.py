@@ -21,6 +21,8 @@ from gantry.catalogue.access import Access, Level, access
 
 #: So many instances at once; a series of more is asked for in parts.
 MAX_INSTANCES = 20_000
+#: A stack of so many images is opened in its middle, where there is most to see.
+MANY = 8
 #: Looking at one study again within this time is one act, seconds: a viewer asks hundreds of times.
 AGAIN_SECONDS = 600.0
 _MAX_LOOKS = 20_000
@@ -141,6 +143,17 @@ def find_picture(request: HttpRequest, series: str | None, *, study: str | None)
     places = _places(request, "studies.view", "picture_of_series", {"series": series, "study": study})
     if not places:
         raise NotFound("There is no such series.")
+    return places[0]
+
+
+def find_first_image(request: HttpRequest, study: str, series: str | None) -> Place:
+    """With which instance a viewer begins: the middle one of MANY or more, else the first; of this series, or of the first
+    of the study with images. Raises NotFound.
+    """
+    places = _places(request, "studies.view", "first_image", {"study": study, "series": series, "many": MANY})
+    if not places:
+        raise NotFound("There is no such study or series, or nothing in it is an image.")
+    note_look(request, places[0])
     return places[0]
 
 

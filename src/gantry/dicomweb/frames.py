@@ -50,6 +50,9 @@ def answer(request: HttpRequest, place: Place, frames: list[int]) -> HttpRespons
         return same
     # Single bits do not begin where a byte does, a deflated file has no places: both go the way of the decoded ones.
     made = form.decoded or not known.direct or (not layout.encapsulated and layout.frame_bits % 8 != 0)
+    if known.overlays:
+        # What stands in the bits beside the samples is no part of them, and may name the patient.
+        form, made = Form(OCTETS, EXPLICIT_LITTLE, form.multipart, decoded=True), True
     with refusing():
         pieces = [layout.pieces(frame) for frame in frames]
         if not made and layout.encapsulated and _mislabelled(place, layout, pieces[0]):
@@ -127,7 +130,7 @@ class _Parts:
 
 def _made(place: Place, known: Known, frames: list[int], form: Form) -> HttpResponseBase:
     """Plain samples; the first at once, so that what is wrong can be said, the others while the viewer takes them."""
-    first = _plain(place, known.layout, frames[0])
+    first = _plain(place, known, frames[0])
     if not form.multipart:
         return HttpResponse(first, content_type=form.part_type)
     media, head, end = _boundary(form)
@@ -137,7 +140,7 @@ def _made(place: Place, known: Known, frames: list[int], form: Form) -> HttpResp
         # The answer has begun: a frame that cannot be decoded ends it, and the viewer sees that parts are missing.
         with suppress(DatasetError, OSError):
             for frame in frames[1:]:
-                yield head + b"\r\n" + _plain(place, known.layout, frame)
+                yield head + b"\r\n" + _plain(place, known, frame)
         yield end
 
     if len(frames) == 1:
@@ -145,9 +148,10 @@ def _made(place: Place, known: Known, frames: list[int], form: Form) -> HttpResp
     return StreamingHttpResponse(in_threads(chunks()), content_type=media)
 
 
-def _plain(place: Place, layout: Layout, frame: int) -> bytes:
+def _plain(place: Place, known: Known, frame: int) -> bytes:
+    layout = known.layout
     with open_attributes(place.path, place.dataset_offset, place.dataset_bytes, place.transfer_syntax_uid) as attributes:
         native = not layout.encapsulated and not layout.big_endian and layout.frame_bits % 8 == 0
-        if native:
+        if native and not known.overlays:
             return b"".join(attributes.read(offset, length) for offset, length in layout.pieces(frame))
-        return plain_frame(attributes, layout, frame)
+        return plain_frame(attributes, layout, frame, samples_only=bool(known.overlays))

@@ -10,6 +10,7 @@ from gantry.dataset.attributes import Attributes, open_attributes
 from gantry.dataset.attributes_shown import may_name_patient
 from gantry.dataset.attributes_values import Values
 from gantry.dataset.frames import Layout, layout_of
+from gantry.dataset.render import embedded_overlays
 from gantry.dicomweb.errors import refusing
 from gantry.dicomweb.find import Place, only_identified
 
@@ -19,11 +20,15 @@ _MAX_WEIGHT = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A layout; `names`: the pixels may say who the patient is; `direct`: its places are places in the file."""
+    """A layout; `names`: the pixels may say who the patient is; `direct`: its places are places in the file.
+
+    `overlays`: which bit beside the samples is an overlay plane, by group.
+    """
 
     layout: Layout
     names: bool
     direct: bool
+    overlays: dict[int, int]
 
 
 class _Kept:
@@ -83,7 +88,7 @@ def _read(place: Place, attributes: Attributes) -> Known:
         image_type=(attributes.bytes_of(image_type, 1024) if image_type else b"").decode("ascii", "replace").upper(),
         conversion_type=values.text(0x00080064).strip(),
     )  # fmt: skip
-    known = Known(layout, names, attributes.direct)
+    known = Known(layout, names, attributes.direct, embedded_overlays(attributes, layout))
     _kept.put(place.version_id, known)
     return known
 

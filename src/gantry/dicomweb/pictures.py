@@ -10,15 +10,16 @@ from threading import Lock
 from django.http import HttpRequest, HttpResponse
 
 from gantry.dataset.attributes import open_attributes
-from gantry.dataset.render import View, render
-from gantry.dicomweb.errors import BadParameter, refusing
-from gantry.dicomweb.find import Place
+from gantry.dataset.render import View, embedded_overlay, render
+from gantry.dicomweb.errors import BadParameter, NothingToShow, refusing
+from gantry.dicomweb.find import Place, only_identified
 from gantry.dicomweb.layouts import read_layout
 from gantry.dicomweb.negotiation import pick
 from gantry.dicomweb.streaming import etag_of, kept, unchanged
 
 MEDIA = ("image/jpeg", "image/png")
 THUMBNAIL = (160, 160)
+MOST_OF_THUMBNAIL = (512, 512)
 MAX_SIDE = 8192
 #: Thumbnails kept in this process, bytes.
 _MAX_KEPT = 32 << 20
@@ -62,8 +63,39 @@ def thumbnail(request: HttpRequest, place: Place, frame: int | None = None) -> H
     """A small picture, a JPEG; without `frame` of the middle one. Raises RequestRefused."""
     pick(request, MEDIA[:1])
     size = view_of(request).size or THUMBNAIL
-    view = View(size=(min(size[0], 512), min(size[1], 512)), quality=80, enlarge=False)
+    view = View(size=(min(size[0], MOST_OF_THUMBNAIL[0]), min(size[1], MOST_OF_THUMBNAIL[1])), quality=80, enlarge=False)
     return _answer(request, place, frame, view, keep=True)
+
+
+def first_image(request: HttpRequest, place: Place) -> HttpResponse:
+    """The first frame of an instance as large as a thumbnail may be; `Content-Location` says of which it is.
+
+    A viewer shows it until its own renderer has the image. Raises RequestRefused.
+    """
+    pick(request, MEDIA[:1])
+    answer = _answer(request, place, 1, View(size=MOST_OF_THUMBNAIL, quality=80, enlarge=False), keep=True)
+    answer["Content-Location"] = (
+        f"/dicomweb/studies/{place.study_instance_uid}/series/{place.series_instance_uid}"
+        f"/instances/{place.sop_instance_uid}/frames/1"
+    )  # fmt: skip
+    return answer
+
+
+def overlay(request: HttpRequest, place: Place, frame: int, group: int) -> HttpResponse:
+    """The overlay plane that stands in a bit beside the samples of a frame, packed. Raises RequestRefused."""
+    only_identified(place)
+    etag = etag_of("overlay", place.version_id, frame, group)
+    if (same := unchanged(request, etag)) is not None:
+        return same
+    with (
+        refusing(),
+        open_attributes(place.path, place.dataset_offset, place.dataset_bytes, place.transfer_syntax_uid) as attributes,
+    ):
+        known = read_layout(place, attributes)
+        if (bit := known.overlays.get(group)) is None:
+            raise NothingToShow("There is no such overlay in its pixels.")
+        packed = embedded_overlay(attributes, known.layout, frame, bit)
+    return kept(HttpResponse(packed, content_type="application/octet-stream"), etag)  # type: ignore[no-any-return]
 
 
 def _answer(request: HttpRequest, place: Place, frame: int | None, view: View, *, keep: bool) -> HttpResponse:

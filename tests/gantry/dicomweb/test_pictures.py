@@ -126,6 +126,52 @@ class TestPictures:
         assert np.array_equal(seen == 255, drawn)
         assert not picture(bearer("viewer").get(address(version) + dark)).any()
 
+    def test_an_overlay_in_the_bits_beside_the_samples_is_taken_out_of_them(self) -> None:
+        data = pydicom.dcmread(packed("MR_small.dcm"))
+        samples = data.pixel_array.astype("<u2") & 0x0FFF
+        drawn = np.zeros_like(samples)
+        drawn[5:9, 3:20] = 1
+        data.BitsStored, data.HighBit, data.PixelRepresentation = 12, 11, 0
+        data.PixelData = (samples | drawn << 13).tobytes()
+        for tag, vr, value in (
+            (0x60020010, "US", data.Rows), (0x60020011, "US", data.Columns), (0x60020040, "CS", "G"),
+            (0x60020050, "SS", [1, 1]), (0x60020100, "US", 16), (0x60020102, "US", 13),
+        ):  # fmt: skip
+            data.add_new(tag, vr, value)
+        saved = io.BytesIO()
+        data.save_as(saved)
+        version, client = place_bytes(saved.getvalue()), bearer()
+        bits = f"/api/v1/instances/{version.instance.sop_instance_uid}/frames/1/overlays/"
+        got = np.unpackbits(np.frombuffer(client.get(bits + "6002").content, np.uint8), bitorder="little")
+        assert np.array_equal(got[: drawn.size].reshape(drawn.shape), drawn)
+        assert client.get(bits + "6000").status_code == 404
+        assert client.get(bits + "5FFF").status_code == 422
+        for one in (client, bearer("viewer")):
+            for accept in ("application/octet-stream", "application/octet-stream; transfer-syntax=*"):
+                plain = one.get(address(version) + "/frames/1", headers={"accept": accept})
+                assert np.array_equal(np.frombuffer(plain.content, "<u2").reshape(samples.shape), samples)
+        hidden = bearer("viewer")
+        assert hidden.get(bits + "6002").status_code == 403
+        assert hidden.get(address(version) + "/bulkdata/7FE00010").status_code == 403
+
+    def test_the_first_image_is_the_middle_of_a_stack_and_the_first_of_a_few(self) -> None:
+        client = bearer()
+        for count, wanted in ((9, 5), (3, 1)):
+            study = f"2.25.77{count}"
+            for number in reversed(range(1, count + 1)):
+                data = part10_files.ct_dataset(number=number, fill=100, study=study, series=f"{study}.1", side=32)
+                place_bytes(
+                    part10_files.part10(data, sop_class=part10_files.CT_IMAGE_STORAGE, instance=f"{study}.1.{number}"),
+                    study=study, series=f"{study}.1", instance=f"{study}.1.{number}",
+                )  # fmt: skip
+            for query in ("", f"?series={study}.1"):
+                got = client.get(f"/api/v1/studies/{study}/first-image{query}")
+                assert picture(got).shape == (32, 32)
+                uid = f"{study}.1.{wanted}"
+                assert got["Content-Location"] == f"/dicomweb/studies/{study}/series/{study}.1/instances/{uid}/frames/1"
+            assert client.get(f"/api/v1/studies/{study}/first-image?series=1.2.3").status_code == 404
+        assert client.get("/api/v1/studies/1.2.3/first-image").status_code == 404
+
     def test_thumbnails_of_instance_series_study_and_frame(self) -> None:
         version, client = place(packed("examples_ybr_color.dcm")), bearer()
         series, study = series_of(version), series_of(version).partition("/series/")[0]

@@ -1,50 +1,45 @@
 /**
- * What the viewer needs first is asked for while the app itself still starts: study, metadata and picture of the series that
- * will be shown come side by side with the session, the words and the renderer.
+ * What the viewer needs first was asked for while the app itself still started (first.ts); who comes here by a link of the app
+ * has it asked for now. What failed there is asked for again, so that the page can say what is wrong.
  */
 import { api, raw, type Schemas } from '@/api'
-import { firstSeries, pictureUrl, seriesUrl, wishedSeries } from './series'
+import { fetchFirstImage, first, seriesOf, seriesUrl, type FirstImage } from './first'
 
 const AFTER_PAINT_MS = 20
 type Study = Schemas['StudyDetail']
 
-let uid = ''
-let study: Promise<Study> | undefined
-const metadata = new Map<string, Promise<Response>>()
+let study = first?.study
+let image = first?.image
 
-function metadataUrl(studyUid: string, seriesUid: string): string {
-  return `${seriesUrl(studyUid, seriesUid)}/metadata`
+/** An answer that came early, when it is a good one. */
+async function good(waiting: Promise<Response> | undefined): Promise<Response | undefined> {
+  const answer = await waiting?.catch(() => undefined)
+  return answer?.ok ? answer : undefined
 }
 
-/** The metadata of a series, perhaps on their way already. */
-export function askMetadata(studyUid: string, seriesUid: string): Promise<Response> {
-  const url = metadataUrl(studyUid, seriesUid)
-  const waiting = metadata.get(url)
-  metadata.delete(url) // a body is read once, and the next one who asks wants what is there then
-  const ask = () => raw('GET', url, { headers: { Accept: 'application/dicom+json' } })
-  return waiting?.catch(ask) ?? ask()
+/** The metadata of a series. */
+export async function askMetadata(studyUid: string, seriesUid: string): Promise<Response> {
+  const url = `${seriesUrl(studyUid, seriesUid)}/metadata`
+  const waiting = first?.metadata.get(url)
+  first?.metadata.delete(url) // a body is read once, and the next one who asks wants what is there then
+  return (await good(waiting)) ?? raw('GET', url, { headers: { Accept: 'application/dicom+json' } })
 }
 
-/** The study, perhaps on its way already. */
-export function askStudy(studyUid: string): Promise<Study> {
-  const waiting = uid === studyUid ? study : undefined
+/** The study. */
+export async function askStudy(studyUid: string): Promise<Study> {
+  const waiting = first?.studyUid === studyUid ? study : undefined
   study = undefined
-  const ask = () => api.get('/studies/{uid}', { path: { uid: studyUid } })
-  return waiting?.catch(ask) ?? ask()
+  const answer = await good(waiting)
+  return answer ? ((await answer.json()) as Study) : api.get('/studies/{uid}', { path: { uid: studyUid } })
 }
 
-/** Begin with the study whose viewer is the first page that is opened. What fails is asked for again by the page. */
-export async function beginEarly(studyUid: string, query: URLSearchParams): Promise<void> {
-  uid = studyUid
-  study = api.get('/studies/{uid}', { path: { uid: studyUid } })
-  const [first] = firstSeries((await study).series, wishedSeries(query.get('show') ?? query.get('series')))
-  if (!first) return
-  const picture = pictureUrl(studyUid, first)
-  if (picture) new Image().src = picture
-  const url = metadataUrl(studyUid, first.series_instance_uid)
-  metadata.set(url, raw('GET', url, { headers: { Accept: 'application/dicom+json' } }))
-  warmEngine()
-  await metadata.get(url)
+/** The image with which a series begins. */
+export async function askFirstImage(studyUid: string, seriesUid: string): Promise<FirstImage> {
+  const waiting = first?.studyUid === studyUid ? image : undefined
+  const early = await waiting?.catch(() => undefined)
+  if (!early || seriesOf(early.place) !== seriesUid) return fetchFirstImage(studyUid, seriesUid)
+  image = undefined
+  return early
 }
 
 /** Have the renderer loaded and started while the metadata are on their way, after what asks for them has been drawn. */

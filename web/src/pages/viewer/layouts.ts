@@ -28,6 +28,8 @@ export const SHORTCUTS = [
   { keys: ['i'], name: 'invert' },
   { keys: ['h'], name: 'flip' },
   { keys: ['r'], name: 'rotate' },
+  { keys: ['o'], name: 'overlays' },
+  { keys: ['v'], name: 'presentation' },
   { keys: ['0'], name: 'reset' },
   { keys: ['Space'], name: 'cine' },
   { keys: ['Tab'], name: 'cell' },

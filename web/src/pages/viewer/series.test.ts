@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { entriesOf } from './palette'
 import { around, Prefetch } from './prefetch'
-import { firstIndex, firstSeries, kindOf, pictureUrl, rateOf, shownOf, type Dataset } from './series'
+import { beginsWith, firstIndex, firstSeries, kindOf, rateOf, shownOf, type Dataset } from './series'
 import { rangeOf, windowOf } from './windows'
 
 function instance(uid: string, more: Record<string, unknown[]> = {}): Dataset {
@@ -44,11 +44,12 @@ describe('a series', () => {
     expect(firstSeries([], ['1'])).toEqual([])
   })
 
-  it('has a picture by the server only where it is that of the image with which it begins', () => {
-    const url = (modality: string, count: number) => pictureUrl('1.2', { series_instance_uid: '3', modality, series_number: 1, instance_count: count })
-    expect(url('CT', 500)).toBe('/dicomweb/studies/1.2/series/3/thumbnail?viewport=512,512')
-    expect(url('DX', 1)).not.toBe('')
-    for (const [modality, count] of [['CT', 7], ['CT', 1], ['XA', 20], ['US', 1], ['SR', 1], ['DX', 2]] as const) expect(url(modality, count)).toBe('')
+  it('knows whether the picture that came first is of the image with which it begins', () => {
+    const stack = shownOf('1', '2', Array.from({ length: 10 }, (_, index) => instance(`${index + 1}`, {})), 'http://h')
+    expect(beginsWith(stack, '/dicomweb/studies/1/series/2/instances/5/frames/1')).toBe(true)
+    expect(beginsWith(stack, '/dicomweb/studies/1/series/2/instances/1/frames/1')).toBe(false)
+    const twelve = shownOf('1', '2', [instance('1', { '00083002': ['1.2.840.10008.1.2.4.51'], '00280101': [12] })], 'http://h')
+    expect(beginsWith(twelve, '/dicomweb/studies/1/series/2/instances/1/frames/1')).toBe(true)
   })
 
   it('leaves to the server what browsers decode wrongly', () => {

@@ -1,4 +1,7 @@
 /** What a series holds, read from its metadata (DICOM JSON, PS3.18 annex F). No Cornerstone here. */
+import { seriesUrl } from './first'
+
+export { seriesUrl }
 
 export interface Attribute {
   vr: string
@@ -8,13 +11,19 @@ export interface Attribute {
 }
 export type Dataset = Record<string, Attribute>
 
-export type Kind = 'images' | 'pdf' | 'document' | 'report' | 'video' | 'other'
+export type Kind = 'images' | 'presentations' | 'pdf' | 'document' | 'report' | 'video' | 'other'
 
 export interface Shown {
   kind: Kind
   seriesUid: string
   /** Of images: one per frame, in order, as Cornerstone wants them. */
   imageIds: string[]
+  /** Of images: which frame (from 1) of which instance each is. */
+  places: { dataset: Dataset; frame: number }[]
+  /** Of images: the UIDs of their instances. */
+  instancesOfImages: Set<string>
+  /** Of presentation states: what they are. */
+  datasets: Dataset[]
   /** Of documents, reports, videos: the instances. */
   instances: { uid: string; url: string; title: string }[]
   /** Frames per second that the data ask for; 0: not a cine. */
@@ -26,6 +35,7 @@ export interface Shown {
 const VIDEO = /^1\.2\.840\.10008\.1\.2\.4\.10\d(\.1)?$/
 const PDF = '1.2.840.10008.5.1.4.1.1.104.1'
 const DOCUMENTS = '1.2.840.10008.5.1.4.1.1.104.'
+const PRESENTATIONS = '1.2.840.10008.5.1.4.1.1.11.'
 const REPORTS = '1.2.840.10008.5.1.4.1.1.88.'
 export const MAX_FRAMES = 20_000
 
@@ -41,11 +51,6 @@ export function text(dataset: Dataset | undefined, tag: string): string {
 export function number(dataset: Dataset | undefined, tag: string): number {
   const value = dataset?.[tag]?.Value?.[0]
   return typeof value === 'number' ? value : typeof value === 'string' && value.trim() ? Number(value) : NaN
-}
-
-/** The address of a series below the DICOMweb root. */
-export function seriesUrl(studyUid: string, seriesUid: string): string {
-  return `/dicomweb/studies/${encodeURIComponent(studyUid)}/series/${encodeURIComponent(seriesUid)}`
 }
 
 interface Listed {
@@ -77,17 +82,8 @@ export function firstSeries<One extends Listed>(series: readonly One[], wished: 
   return first ? [first] : []
 }
 
-/** Stacks, and single pictures: of both it is known which image stands first before anything of them is read. */
-const STACKS = new Set(['CT', 'MR', 'PT'])
-const SINGLE = new Set(['CR', 'DX', 'MG', 'RG', 'IO', 'PX'])
+/** A stack of so many images is opened in its middle. */
 const MANY = 8
-
-/** The picture that the server paints of the image with which a series begins; '' where another may stand first. */
-export function pictureUrl(studyUid: string, series: Listed): string {
-  const { modality, instance_count: count } = series
-  const known = (STACKS.has(modality) && count >= MANY) || (SINGLE.has(modality) && count === 1)
-  return known ? `${seriesUrl(studyUid, series.series_instance_uid)}/thumbnail?viewport=512,512` : ''
-}
 
 /** What one instance is to a viewer. */
 export function kindOf(instance: Dataset): Kind {
@@ -95,6 +91,7 @@ export function kindOf(instance: Dataset): Kind {
   if (sopClass === PDF) return 'pdf'
   if (sopClass.startsWith(DOCUMENTS)) return 'document'
   if (sopClass.startsWith(REPORTS)) return 'report'
+  if (sopClass.startsWith(PRESENTATIONS)) return 'presentations'
   if (VIDEO.test(text(instance, '00083002'))) return 'video'
   const pixels = instance['7FE00010'] ?? instance['7FE00008'] ?? instance['7FE00009']
   return pixels && number(instance, '00280010') > 0 ? 'images' : 'other'
@@ -133,6 +130,9 @@ export function shownOf(studyUid: string, seriesUid: string, instances: Dataset[
     kind,
     seriesUid,
     imageIds: [],
+    places: [],
+    instancesOfImages: new Set(),
+    datasets: kind === 'presentations' ? chosen : [],
     instances: [],
     rate: 0,
     modality: text(instances[0], '00080060'),
@@ -145,12 +145,14 @@ export function shownOf(studyUid: string, seriesUid: string, instances: Dataset[
       shown.instances.push({ uid, url, title: text(instance, '00420010') })
       continue
     }
+    shown.instancesOfImages.add(uid)
     const frames = Math.max(1, number(instance, '00280008') || 1)
     shown.rate = Math.max(shown.rate, rateOf(instance, frames))
     for (let frame = 1; frame <= frames && shown.imageIds.length < MAX_FRAMES; frame += 1) {
       const plainId = `${isPainted(instance) ? 'painted' : 'wadors'}:${origin}${url}/frames/${frame}`
       const imageId = plainId + (isDecoded(instance) ? PLAIN : '')
       shown.imageIds.push(imageId)
+      shown.places.push({ dataset: instance, frame })
       // Those of the other frames are looked up by the first without a query.
       if (frame === 1) for (const id of new Set([plainId, imageId])) shown.metadata.set(id, instance)
     }
@@ -158,7 +160,13 @@ export function shownOf(studyUid: string, seriesUid: string, instances: Dataset[
   return shown
 }
 
-/** Where to begin: a stack in its middle, where there is most to see; a cine and a few images at the first. */
+/** Where to begin, as the server says it, too: a stack in its middle, where there is most to see; a cine and a few images at the first. */
 export function firstIndex(shown: Shown): number {
   return shown.rate || shown.imageIds.length < MANY ? 0 : Math.floor((shown.imageIds.length - 1) / 2)
+}
+
+/** Whether the server's first image is the one with which a series begins. */
+export function beginsWith(shown: Shown, place: string): boolean {
+  const imageId = shown.imageIds[firstIndex(shown)]
+  return imageId !== undefined && (imageId.split('?')[0] ?? '').endsWith(place)
 }

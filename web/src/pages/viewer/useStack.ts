@@ -1,16 +1,21 @@
 import { onBeforeUnmount, reactive, shallowRef, watch, type Ref } from 'vue'
 import { asApiError, raw, type ApiError } from '@/api'
 import { Prefetch } from './prefetch'
+import type { Presentation } from './presentation'
 import { firstIndex, type Shown } from './series'
+import { useLayer } from './useLayer'
+import { usePresented } from './usePresented'
 import { rangeOf, windowOf } from './windows'
 
 type Engine = typeof import('./engine')
 type Viewport = ReturnType<Engine['openViewport']>
 
 /** Everything that a cell with images can be told to do, and what it says of itself. */
-export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown: Ref<Shown>) {
+export function useStack(id: string, element: Ref<HTMLDivElement | null>, canvas: Ref<HTMLCanvasElement | null>, shown: Ref<Shown>) {
   const state = reactive({ index: 0, count: 0, centre: 0, width: 0, zoom: 1, playing: false, ready: false, shownAt: 0, picture: '' })
   const error = shallowRef<ApiError>()
+  const presented = usePresented(shown)
+  const layer = useLayer(canvas, shown, presented.state)
   let engine: Engine | undefined
   let viewport: Viewport | undefined
   let prefetch: Prefetch | undefined
@@ -36,7 +41,7 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
     const { imageIds, metadata } = shown.value
     engine.tellMetadata(metadata)
     state.count = imageIds.length
-    state.index = firstIndex(shown.value)
+    state.index = presented.indexFrom(firstIndex(shown.value))
     prefetch = new Prefetch(imageIds.length, (index) => (painted(index) ? Promise.resolve() : (engine as Engine).loadAhead(imageIds[index] as string)))
     try {
       await go(state.index)
@@ -63,9 +68,15 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
     if (mine !== run) return
     stacked = true
     viewport.setProperties({ interpolationType: engine.Enums.InterpolationType.LINEAR })
+    present()
     viewport.render()
     read()
     prefetch?.move(index)
+  }
+
+  /** Window, turn and place as the presentation state wants them for this image. */
+  function present(): void {
+    if (viewport && engine && element.value && stacked) presented.apply(viewport, engine.paintsInSoftware(), element.value, state.index)
   }
 
   function setPicture(blob?: Blob): void {
@@ -99,12 +110,15 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
       error.value = undefined
       setPicture()
       state.index = viewport.getCurrentImageIdIndex()
+      present()
       prefetch?.move(state.index)
       read()
     })
     place.addEventListener(Events.IMAGE_RENDERED, () => {
       // The empty cell is painted, too, before its first image is there.
-      if (!stacked || state.ready) return
+      if (!stacked) return
+      if (viewport) layer.draw(viewport, from.paintsInSoftware(), viewport.getCurrentImageIdIndex())
+      if (state.ready) return
       state.shownAt = performance.now()
       state.ready = true
     })
@@ -171,8 +185,24 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
       viewport.setZoom(viewport.getZoom() * factor)
       viewport.render()
     },
+    layer,
+    presented: presented.state,
+    missing: presented.missing,
+    /** Show the images as a presentation state says; none: as they are by themselves. */
+    present(next?: Presentation): void {
+      presented.begin(next)
+      if (!stacked) return
+      const index = presented.indexFrom(state.index)
+      if (next && index !== state.index) return to(index)
+      if (next) present()
+      else cell.reset()
+      viewport?.render()
+    },
     reset(): void {
+      presented.begin()
       viewport?.resetProperties()
+      viewport?.setCamera({ flipHorizontal: false })
+      viewport?.setViewPresentation({ rotation: 0 }) // which resetting the camera does not turn back
       viewport?.resetCamera()
       viewport?.render()
       read()
@@ -199,6 +229,7 @@ export function useStack(id: string, element: Ref<HTMLDivElement | null>, shown:
     retry: open,
   }
 
+  watch(shown, () => presented.leave())
   watch([element, shown], () => element.value && void open().catch((fault: unknown) => (error.value = asApiError(fault))), { immediate: true })
 
   onBeforeUnmount(() => {
