@@ -84,15 +84,17 @@ def _keep_finding(target: str, folder: Path, says: bytes) -> None:
 def main() -> int:
     """Run what is asked for; the exit status is 1 after a finding."""
     parser = argparse.ArgumentParser(prog="python -m fuzz.run", description=__doc__)
-    parser.add_argument("targets", nargs="*", default=list(NAMES), help="which; without, all")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"which: {', '.join(NAMES)}; without, all")
     parser.add_argument("--seconds", type=int, default=30, help="for each target; 0: without limit")
     parser.add_argument("--runs", type=int, default=0, help="for each target; 0: without limit")
     arguments = parser.parse_args()
+    if unknown := [name for name in arguments.targets if name not in NAMES]:
+        parser.error(f"there is no target {unknown[0]}; there are {', '.join(NAMES)}")
     if importlib.util.find_spec("atheris") is None:
         sys.stderr.write("atheris is not installed here: pip install atheris (wheels for CPython 3.11 to 3.13)\n")
         return 2
     results = []
-    for target in arguments.targets:
+    for target in arguments.targets or NAMES:
         result = run(target, seconds=arguments.seconds, runs=arguments.runs)
         results.append(result)
         says = "FINDING, see fuzz/findings" if result.finding else f"{result.kept} inputs kept"

@@ -20,7 +20,7 @@ def query(gantry: GantryProcess, statement: str, *values: object) -> list[tuple[
         from gantry.main import postgres
 
         info = postgres.url(homes.open_home(gantry.home))
-    with psycopg.connect(info, connect_timeout=10) as connection:
+    with psycopg.connect(info, connect_timeout=60) as connection:
         return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
 
 

@@ -44,7 +44,7 @@ class Load:
     def stop(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(90)
             assert not thread.is_alive(), "a sender hangs"
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class Load:
                 with connect(
                     "127.0.0.1", self.port, called_aet=self.aet, calling_aet=f"LOAD{sender}",
                     contexts=[ContextProposal(CT_IMAGE_STORAGE, (EXPLICIT_LITTLE_ENDIAN,))],
-                    connect_timeout=5, response_timeout=20,
+                    connect_timeout=20, response_timeout=60,
                 ) as association:  # fmt: skip
                     for _ in range(50):  # then a new association, as modalities do
                         if self._stop.is_set():

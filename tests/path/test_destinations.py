@@ -35,7 +35,7 @@ def test_a_destination_that_comes_up_later(
     gantry.until(lambda: sum(_states(gantry).values()) == 5)
     assert _states(gantry)["confirmed"] == 0
     sink = Sink(port)
-    gantry.until(lambda: _states(gantry) == {"confirmed": 5}, 30)
+    gantry.until(lambda: _states(gantry) == {"confirmed": 5}, 60)
     assert len(sink.digests) == 5
     sink.stop()
 
@@ -49,16 +49,16 @@ def test_success_for_some_and_failure_for_others(
     gantry.cli("node", "add", "MOODY", f"MOODY@127.0.0.1:{port}")
     gantry.cli("rule", "add", "all", "--to", "MOODY", "--on", "settled")
     gantry.cli("send", str(make_ct(5)[0].parent), "--to", f"GANTRY@127.0.0.1:{gantry.dicom_port}")
-    gantry.until(lambda: _states(gantry)["confirmed"] == 4, 30)
+    gantry.until(lambda: _states(gantry)["confirmed"] == 4, 60)
     rows = {row["sop_instance_uid"]: row for row in gantry.json("deliveries")}
     bad = rows[f"{ROOT}.1.1.3"]
     assert bad["status"] in {"failed", "sent", "waiting", "dead"}
     gantry.until(
-        lambda: {row["sop_instance_uid"]: row for row in gantry.json("deliveries")}[f"{ROOT}.1.1.3"]["attempts"] >= 2, 30
+        lambda: {row["sop_instance_uid"]: row for row in gantry.json("deliveries")}[f"{ROOT}.1.1.3"]["attempts"] >= 2, 60
     )
     assert f"{ROOT}.1.1.3" not in sink.digests
     sink.answer = lambda _: 0
     gantry.cli("deliveries", "retry", "--node", "MOODY", "--yes")
-    gantry.until(lambda: _states(gantry) == {"confirmed": 5}, 30)
+    gantry.until(lambda: _states(gantry) == {"confirmed": 5}, 60)
     assert sink.times[f"{ROOT}.1.1.1"] == 1, "what was confirmed must not be sent again"
     sink.stop()

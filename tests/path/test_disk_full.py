@@ -50,14 +50,14 @@ def test_a_full_volume_refuses_and_recovers(
     try:
         gantry.until(lambda: len(load) > 20)
         _fill(ballast, small_volume)
-        gantry.until(lambda: load.refused.get(0xA700, 0) > 5, 30)
+        gantry.until(lambda: load.refused.get(0xA700, 0) > 5, 60)
         stopped_at = len(load)
         ballast.unlink()
-        gantry.until(lambda: len(load) > stopped_at + 20, 30)
+        gantry.until(lambda: len(load) > stopped_at + 20, 60)
         load.stop()
         assert set(load.refused) == {0xA700}
         assert_nothing_lost(gantry, load.acknowledged)
-        gantry.until(lambda: not list((gantry.home / "spool").rglob("*.part")), 10)
+        gantry.until(lambda: not list((gantry.home / "spool").rglob("*.part")), 60)
     finally:
         load.stop()
         gantry.stop()

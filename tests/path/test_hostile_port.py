@@ -22,8 +22,8 @@ def _resident_kb(pid: int) -> int:
 
 
 def _throw(port: int, data: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as peer:
-        peer.settimeout(10)
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as peer:
+        peer.settimeout(60)
         try:
             peer.sendall(data)
             peer.shutdown(socket.SHUT_WR)
@@ -55,7 +55,7 @@ def test_garbage(gantry_process: Callable[..., GantryProcess]) -> None:
     assert gantry.pid("receiver-r0") == pid, "the receiver was restarted"
     assert _resident_kb(pid) - before < 40_000
     for peer in idle:  # ARTIM has closed them by now
-        peer.settimeout(10)
+        peer.settimeout(60)
         while peer.recv(100):
             pass
         peer.close()

@@ -85,7 +85,7 @@ def test_kill_of_the_supervisor_itself_and_start_again(gantry_process: Callable[
     gantry.until(lambda: len(load) > 100)
     assert gantry.process is not None
     gantry.process.kill()
-    gantry.process.wait(10)
+    gantry.process.wait(60)
     load.stop()
     gantry.start()
     assert_nothing_lost(gantry, load.acknowledged)

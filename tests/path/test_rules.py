@@ -30,7 +30,7 @@ def storescp(
     yield listen
     for process in started:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.mark.peer("storescp", "storescu")
@@ -67,7 +67,7 @@ def test_rules_from_draft_to_delivery(
     gantry.cli("rule", "add", "strangers", "--when", "not CallingAET=CT*", "--quarantine", "who is that?")
     first = ct(3)
     study = send(first, "CT1")
-    gantry.until(lambda: arrived("A", 3), 60)
+    gantry.until(lambda: arrived("A", 3) and {row["status"] for row in gantry.json("deliveries")} == {"confirmed"}, 60)
     for path in sorted(folder["A"].iterdir()):
         got = pydicom.dcmread(path)
         original = next(one for one in map(pydicom.dcmread, first) if one.SOPInstanceUID == got.SOPInstanceUID)

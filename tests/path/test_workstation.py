@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +22,11 @@ from tests.support.part10_files import CT_IMAGE_STORAGE, EXPLICIT_LITTLE_ENDIAN,
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, timeout=60)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.peer("echoscu", "storescu", "findscu", "movescu", "storescp")
@@ -46,9 +51,9 @@ def test_a_workstation_finds_and_fetches(
     # It is a stranger; one command lets it in.
     turned_away = run(dcmtk("echoscu"), "-aet", "WORKST", *address)
     assert "Calling AE Title Not Recognized" in turned_away.stdout + turned_away.stderr
-    gantry.until(lambda: [one["aet"] for one in gantry.json("caller", "refused")] == ["WORKST"], 10)
+    gantry.until(lambda: [one["aet"] for one in gantry.json("caller", "refused")] == ["WORKST"])
     gantry.cli("caller", "allow", "WORKST", "--host", "127.0.0.1", "--may", "echo,store,find,get,move,commit")
-    gantry.until(lambda: run(dcmtk("echoscu"), "-aet", "WORKST", *address).returncode == 0, 5)
+    gantry.until(lambda: run(dcmtk("echoscu"), "-aet", "WORKST", *address).returncode == 0)
     theirs = authority.issue("workstation")
     tls = ("+tls", theirs.key, theirs.certificate, "+cf", authority.certificate)
     assert run(dcmtk("echoscu"), *tls, "-aet", "WORKST", "127.0.0.1", secure).returncode == 0
@@ -69,12 +74,12 @@ def test_a_workstation_finds_and_fetches(
         stderr=subprocess.DEVNULL,
     )
     try:
-        time.sleep(0.3)
+        gantry.until(lambda: listens(port))
         moved = run(dcmtk("movescu"), "-aet", "WORKST", "-aem", "WORKST", "-S", "-k", "QueryRetrieveLevel=STUDY", "-k",
                     f"StudyInstanceUID={study}", *address)  # fmt: skip
     finally:
         storescp.terminate()
-        storescp.wait(10)
+        storescp.wait(30)
     assert moved.returncode == 0, moved.stderr
     assert {dataset_of(path) for path in got.iterdir()} == sent
     refused = run(dcmtk("movescu"), "-aet", "WORKST", "-aem", "NOBODY", "-S", "-k", "QueryRetrieveLevel=STUDY", "-k",
@@ -90,10 +95,10 @@ def _commit(port: int, uids: list[str]) -> None:
         CommandField.N_ACTION_RQ, 0, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE, EXPLICIT_LITTLE_ENDIAN, 1, data=data
     )
     with connect(
-        "127.0.0.1", port, called_aet="GANTRY", calling_aet="WORKST", connect_timeout=5, response_timeout=10,
+        "127.0.0.1", port, called_aet="GANTRY", calling_aet="WORKST", connect_timeout=30, response_timeout=60,
         contexts=[ContextProposal(STORAGE_COMMITMENT, (EXPLICIT_LITTLE_ENDIAN,))],
     ) as association:  # fmt: skip
         assert association.normalised(asked).status == 0
-        report = association.await_report(5, lambda _: NormalisedAnswer())
+        report = association.await_report(60, lambda _: NormalisedAnswer())
     assert report is not None
     assert report.type_id == 1

@@ -144,14 +144,14 @@ def call(driver: str, port: int, tls: TlsContext | None, files: list[Path]) -> l
 
     async def go() -> list[int]:
         async with await aio.connect(
-            "127.0.0.1", port, called_aet="STORESCP", calling_aet="GANTRY", contexts=contexts, response_timeout=5, tls=tls
+            "127.0.0.1", port, called_aet="STORESCP", calling_aet="GANTRY", contexts=contexts, response_timeout=60, tls=tls
         ) as association:
             return [await association.echo(), *[(await association.store(**item(path))).status for path in files]]
 
     if driver == "asyncio":
         return asyncio.run(go())
     with blocking.connect(
-        "127.0.0.1", port, called_aet="STORESCP", calling_aet="GANTRY", contexts=contexts, response_timeout=5, tls=tls
+        "127.0.0.1", port, called_aet="STORESCP", calling_aet="GANTRY", contexts=contexts, response_timeout=60, tls=tls
     ) as association:
         return [association.echo(), *(association.store(**item(path)).status for path in files)]
 

@@ -54,7 +54,7 @@ def orthanc(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[
         path.write_text(json.dumps(config))
         process = subprocess.Popen(["Orthanc", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         started.append(process)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 own.call("/system")

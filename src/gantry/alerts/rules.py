@@ -45,9 +45,11 @@ class Look:
 def destination_down(look: Look) -> Iterator[Finding]:
     """A node that deliveries wait for has not answered three times in a row."""
     for name, success, error in look.rows("destinations_down"):
-        since = f"since {success:%Y-%m-%d %H:%M} UTC" if success else "ever"
+        message = f"{name} has never answered, deliveries wait: {error}"
+        if success:
+            message = f"{name} has not answered since {success:%Y-%m-%d %H:%M} UTC, deliveries wait: {error}"
         yield Finding(
-            "destination_down", name, f"{name} has not answered {since}, deliveries wait: {error}"[:400],
+            "destination_down", name, message[:400],
             f"Check it and the way to it: `gantry node echo {name}`; deliveries go on by themselves.",
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -66,7 +67,7 @@ def list_tokens(
     json: JsonOption = False,
 ) -> None:
     """List tokens; their secrets are not kept."""
-    with house():
+    with house(create=False):
         from django.db.models import Q
         from django.utils import timezone
 
@@ -93,7 +94,7 @@ def revoke_token(
 ) -> None:
     """End a token for good: the next request with it fails."""
     cli_output.confirm(f"Revoke token {number}?", yes=yes)
-    with house():
+    with house(create=False):
         from gantry.accounts import tokens
         from gantry.accounts.errors import NotFound
         from gantry.accounts.models import Token
@@ -112,7 +113,7 @@ def reset_password(
     json: JsonOption = False,
 ) -> None:
     """Give a person a new password, shown once; it must be changed at the next sign-in. Whoever may run this owns the home."""
-    with house():
+    with house(create=False):
         from gantry.accounts.bootstrap import reset_password as reset
         from gantry.audit.record import by_cli
 
@@ -126,10 +127,16 @@ def reset_password(
 
 def doctor(json: JsonOption = False) -> None:
     """Check database, disk, ports, clock, nodes and more, with remedies. Exit status 1 if there is a problem."""
-    with house() as home:
-        from gantry.main.doctor import examine
+    from gantry.main import home as homes
+    from gantry.main.doctor import examine
+    from gantry.main.errors import DatabaseError
 
-        findings = list(examine(home, load()))
+    try:
+        with house(create=False) as home:
+            findings = list(examine(home, load()))
+    except DatabaseError as error:
+        home = homes.open_home(Path(load().home), create=False)
+        findings = list(examine(home, load(), error))
     problems = [finding for finding in findings if finding.level == "problem"]
     if json:
         cli_output.print_json({"ok": not problems, "findings": findings})

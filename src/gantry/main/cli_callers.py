@@ -74,7 +74,7 @@ def allow_(
 @app.command()
 def deny(aet: AetArgument, json: JsonOption = False) -> None:
     """Refuse an AE title, also if it is a node or strangers are let in."""
-    with house():
+    with house(create=False):
         from gantry.audit import by_cli
         from gantry.receiver import allow
 

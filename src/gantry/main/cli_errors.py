@@ -16,6 +16,11 @@ from gantry.main import cli_output
 from gantry.main.errors import SetupError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+#: Where to look up what was named, for errors of rooms that know of no commands.
+_LOOK_UP = {
+    "StudyMissing": "`gantry studies` lists those that are here, `gantry trash` those that were deleted",
+    "RetentionMissing": "`gantry storage retention` lists them",
+}
 
 
 def debugging() -> bool:
@@ -56,7 +61,7 @@ def _describe_other(error: BaseException) -> tuple[str, str, int]:
         return "The database does not answer, or broke off", "See `gantry doctor`; --debug shows the error", FAILED
     if type(error).__module__.split(".")[0] in {"gantry", "dimse"} and str(error):
         # A mistake of the person is a ValueError too in our rooms.
-        remedy = str(getattr(error, "advice", "") or getattr(error, "remedy", ""))
+        remedy = str(getattr(error, "advice", "") or getattr(error, "remedy", "") or _LOOK_UP.get(type(error).__name__, ""))
         return str(error), remedy, USAGE if isinstance(error, ValueError) or getattr(error, "status", 0) == 422 else FAILED
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}", "", FAILED

@@ -32,7 +32,7 @@ def _institute(row: Institute) -> dict[str, Any]:
 @institute.command("list")
 def list_institutes(json: JsonOption = False) -> None:
     """List institutes with their sources."""
-    with house():
+    with house(create=False):
         from gantry.accounts.models import Institute
 
         rows = [_institute(row) for row in Institute.objects.order_by("name")]
@@ -92,7 +92,7 @@ def set_source(
     remove: Annotated[list[int] | None, typer.Option(help="The number that `institute list` shows; repeat for several.")] = None,
 ) -> None:
     """Say which studies are an institute's; those that are there are sorted at once."""
-    with house():
+    with house(create=False):
         from django.db import transaction
 
         from gantry.accounts import institutes
@@ -110,7 +110,7 @@ def set_source(
 @institute.command("sort")
 def sort(json: JsonOption = False) -> None:
     """Sort all studies into institutes anew, now. The worker does it too when sources change."""
-    with connected() as connection:
+    with connected(create=False) as connection:
         from gantry.catalogue.belong import belong_all
 
         came, went = belong_all(connection)
@@ -124,7 +124,7 @@ def sort(json: JsonOption = False) -> None:
 def remove_institute(name: InstituteName, yes: YesOption = False) -> None:
     """Remove an institute with its memberships, groups and sources. People and studies stay."""
     cli_output.confirm(f"Remove {name}?", yes=yes)
-    with house():
+    with house(create=False):
         from gantry.accounts import institutes
         from gantry.audit.record import by_cli
 
@@ -135,7 +135,7 @@ def remove_institute(name: InstituteName, yes: YesOption = False) -> None:
 @group.command("list")
 def list_groups(json: JsonOption = False) -> None:
     """List groups."""
-    with house():
+    with house(create=False):
         from gantry.accounts.models import Group
 
         rows = [
@@ -181,7 +181,7 @@ def remove_group(
 ) -> None:
     """Remove a group; its members stay in the institute."""
     cli_output.confirm(f"Remove the group {name} of {place}?", yes=yes)
-    with house():
+    with house(create=False):
         from gantry.accounts import institutes
         from gantry.audit.record import by_cli
 

@@ -82,7 +82,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     if count:
         out.print(table)
     else:
-        err.print(empty)
+        err.print(empty, soft_wrap=True)
 
 
 def note(message: str) -> None:
@@ -104,7 +104,8 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise typer.BadParameter(f"{question} Say --yes to do it.")
+        note(f"{question} Nobody is here to ask: nothing was done. Say --yes to do it.")
+        raise typer.Exit(2)
     if not typer.confirm(question, err=True):
         raise typer.Exit(2)
 

@@ -40,7 +40,7 @@ def _shown(user: User) -> dict[str, Any]:
 
 def list_users(json: JsonOption = False) -> None:
     """List people."""
-    with house():
+    with house(create=False):
         from gantry.accounts.models import User
 
         rows = [_shown(user) for user in User.objects.order_by("username")]
@@ -103,7 +103,7 @@ def set_user(
     json: JsonOption = False,
 ) -> None:
     """Change somebody's role, address, department, institutes."""
-    with house():
+    with house(create=False):
         from django.db import transaction
 
         from gantry.accounts import institutes, people
@@ -132,7 +132,7 @@ def lock_user(
 ) -> None:
     """Lock an account: its sessions end, its tokens stop working, nothing is deleted."""
     cli_output.confirm(f"Lock {name}?", yes=yes)
-    with house():
+    with house(create=False):
         from gantry.accounts import people
         from gantry.audit.record import by_cli
 
@@ -142,7 +142,7 @@ def lock_user(
 
 def unlock_user(name: UserName) -> None:
     """Unlock an account. Tokens that were not revoked work again."""
-    with house():
+    with house(create=False):
         from gantry.accounts import people
         from gantry.audit.record import by_cli
 
@@ -159,7 +159,7 @@ def sessions(
     """Show where somebody is signed in, or end it."""
     if end:
         cli_output.confirm(f"End all sessions of {name}?", yes=yes)
-    with house():
+    with house(create=False):
         from django.utils import timezone
 
         from gantry.accounts import people
@@ -186,7 +186,7 @@ def may(
     json: JsonOption = False,
 ) -> None:
     """Say whether somebody may do something, and why, or why not. Exit status 1: they may not."""
-    with house():
+    with house(create=False):
         from gantry.accounts import people
         from gantry.accounts.actors import actor_of_user
         from gantry.accounts.allowed import Decision
@@ -210,7 +210,7 @@ def list_registrations(
     json: JsonOption = False,
 ) -> None:
     """List people who ask for an account."""
-    with house():
+    with house(create=False):
         from gantry.accounts.models import Registration
 
         found = Registration.objects.order_by("pk")
@@ -233,7 +233,7 @@ def approve(
     username: Annotated[str, typer.Option(help="Another user name than the one that was wished for.")] = "",
 ) -> None:
     """Make the account; its owner is mailed a link to choose a password."""
-    with house():
+    with house(create=False):
         from gantry.accounts import registrations
         from gantry.audit.record import by_cli
 
@@ -249,7 +249,7 @@ def refuse(
 ) -> None:
     """Say no."""
     cli_output.confirm(f"Refuse registration {number}?", yes=yes)
-    with house():
+    with house(create=False):
         from gantry.accounts import registrations
         from gantry.audit.record import by_cli
 

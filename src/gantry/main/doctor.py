@@ -34,25 +34,30 @@ _SUBJECTS = (
 )  # fmt: skip
 
 
-def examine(home: Home, config: Config) -> Iterator[Finding]:
-    """All checks, in order; needs session.opened(). A check that fails itself is a problem, never an end."""
+def examine(home: Home, config: Config, no_database: SetupError | None = None) -> Iterator[Finding]:
+    """All checks, in order; needs session.opened(). A check that fails itself is a problem, never an end.
+
+    `no_database`: why there is none; then all that can be looked at without."""
     running = homes.is_claimed(home)
     if running:
         config = _as_running(home, config)
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+    checks: list[Callable[[], Iterator[Finding]]] = [
         _clock,
         lambda: _home_modes(home),
         lambda: _disk(home, config),
-        lambda: doctor_storage.volumes(home),
         lambda: _sync(home),
         lambda: _ports(config, running=running),
         lambda: doctor_dicom.tls(config),
         lambda: _processes(home, running=running),
-        _database,
-        _counts,
-        lambda: doctor_dicom.callers(config),
-        _nodes,
-    )
+    ]
+    if no_database is None:
+        checks += [
+            lambda: doctor_storage.volumes(home),
+            _database,
+            _counts,
+            lambda: doctor_dicom.callers(config),
+            _nodes,
+        ]
     for check in checks:
         try:
             yield from check()
@@ -60,6 +65,9 @@ def examine(home: Home, config: Config) -> Iterator[Finding]:
             yield Finding(
                 "doctor", "problem", f"a check could not be made: {type(error).__name__}", "See `gantry --debug doctor`"
             )
+    if no_database is not None:
+        words = f"{no_database.cause}. Volumes, queues, callers and nodes were not looked at"
+        yield Finding("database", "problem", words, no_database.remedy)
 
 
 def _as_running(home: Home, config: Config) -> Config:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import secrets
+import shlex
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -84,7 +87,7 @@ def write_private(path: Path, text: str, *, exclusive: bool = False) -> None:
 def open_home(path: Path, *, create: bool = True) -> Home:
     """Open the home at `path`; make it when it is not there and `create` is set.
 
-    Raises HomeMissing, NotAHome, HomeIsNewer, or HomeError when the folder cannot be written.
+    Raises HomeMissing, NotAHome, HomeIsNewer, or HomeError when the folder cannot be written, or not without harm.
     """
     home = Home(Path(os.path.abspath(path.expanduser())))
     try:
@@ -95,6 +98,7 @@ def open_home(path: Path, *, create: bool = True) -> Home:
         if not (home.path / "home.json").exists():
             _found(home, create=create)
         _check_layout(home)
+        _check_owner(home)
         for folder in FOLDERS:
             _private_folder(home.path / folder)
         home.secret("django.key")
@@ -148,6 +152,24 @@ def _check_layout(home: Home) -> None:
             f"{home.path} was made by a newer version ({made_by}; layout {layout}, this version knows {LAYOUT})",
             "Install that version or a later one; nothing was changed",
         )
+
+
+def _check_owner(home: Home) -> None:
+    """Root may write everywhere, and what it writes (locks, keys, logs) locks the user out whom the home belongs to."""
+    owner = os.stat(home.path / "home.json").st_uid
+    if os.geteuid() != 0 or owner == 0:
+        return
+    with tempfile.TemporaryFile(dir=home.path) as probe:
+        if os.fstat(probe.fileno()).st_uid == owner:  # a file system on which everything is of one user
+            return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"#{owner}"
+    raise HomeError(
+        f"{home.path} belongs to the user {name}, and you are root: what root writes there would lock that user out",
+        f"Run it as that user: sudo -u {shlex.quote(name)} GANTRY_HOME={shlex.quote(str(home.path))} gantry ...",
+    )
 
 
 def _private_folder(path: Path) -> None:

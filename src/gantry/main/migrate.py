@@ -18,8 +18,10 @@ def check_server() -> int:
         with database.connect(autocommit=True, application="gantry-check") as connection:
             version = connection.info.server_version
     except psycopg.Error as error:
+        # libpq hints in lines that begin with a tab; of several hosts the last one counts.
+        lines = [line for line in str(error).strip().splitlines() if not line.startswith("\t")]
         raise DatabaseUnreachable(
-            f"The database does not answer: {str(error).strip().splitlines()[-1]}",
+            f"The database does not answer: {lines[-1] if lines else type(error).__name__}",
             "Check GANTRY_DATABASE_URL and that the server runs",
         ) from error
     if version < _OLDEST:

@@ -64,6 +64,7 @@ def _welcome(supervisor: Supervisor, seconds: float) -> None:
                       soft_wrap=True)  # fmt: skip
     if supervisor.first_password is not None:
         console.print(
-            f"  First sign-in, shown only now: user [bold]admin[/bold], password [bold]{supervisor.first_password}[/bold]"
+            f"  First sign-in, shown only now: user [bold]admin[/bold], password [bold]{supervisor.first_password}[/bold]",
+            soft_wrap=True,
         )
     console.print("Ctrl-C stops it.")

@@ -22,22 +22,13 @@ from gantry.accounts.sign_in import address_of
 from gantry.accounts.visible import visible
 from gantry.audit.record import By, by_actor, record
 from gantry.routing import decisions, ordered_replay, rules, trial, versions
+from gantry.routing.decision_schemas import DecisionPage, DecisionQuery, HeldCount, HeldEnd, HeldPage, HeldQuery, ProblemPage
 from gantry.routing.errors import NoDraft, RulesMoved
 from gantry.routing.models import Replay, RuleSet
 from gantry.routing.schemas import (
     ActivateIn,
-    DecisionPage,
-    DecisionQuery,
     DifferencesOut,
     DraftIn,
-    HeldCount,
-    HeldEnd,
-    HeldPage,
-    HeldQuery,
-    ProblemPage,
-    ReplayIn,
-    ReplayList,
-    ReplayOut,
     RuleChange,
     RuleIn,
     RuleName,
@@ -48,13 +39,12 @@ from gantry.routing.schemas import (
     RuleSetOut,
     RuleSetPage,
     SinceQuery,
-    TrialIn,
-    TrialOut,
     VersionQuery,
     Which,
     stored,
 )
 from gantry.routing.spec import RuleSpec, conditions_of
+from gantry.routing.trial_schemas import ReplayIn, ReplayList, ReplayOut, TrialIn, TrialOut
 
 router = Router(tags=["rules"])
 #: Replays that are listed.

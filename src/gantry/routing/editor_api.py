@@ -18,7 +18,8 @@ from gantry.routing.api import by_of, nobody_else, only_draft
 from gantry.routing.check import Checked, check
 from gantry.routing.editor_schemas import ArrivalIn, KeywordList, RuleCheckIn, RuleCheckOut, RulesIn
 from gantry.routing.models import RuleSet
-from gantry.routing.schemas import RuleSetOut, TrialOut, Which
+from gantry.routing.schemas import RuleSetOut, Which
+from gantry.routing.trial_schemas import TrialOut
 
 router = Router(tags=["rules"])
 #: What is looked at of a dropped file; the limit of all bodies is smaller.

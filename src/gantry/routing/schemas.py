@@ -1,15 +1,14 @@
-"""What the routes of routing take and give."""
+"""What the routes of rules and their versions take and give."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from ninja import Schema
 from pydantic import ConfigDict, Field, model_validator
 
-from gantry.accounts.page import Page, PageQuery, RowId, Text, Uid
+from gantry.accounts.page import Page, PageQuery, Text
 from gantry.routing.spec import HIGHEST, MAX_QUIET, RuleSpec
 
 RuleName = Annotated[
@@ -95,12 +94,11 @@ def stored(conditions: list[str | ConditionTree]) -> list[Any]:
     return [item if isinstance(item, str) else item.model_dump(by_alias=True) for item in conditions]
 
 
-class RuleIn(Schema):
-    """A rule to add: all conditions must hold; none means everything."""
+class RuleFields(Schema):
+    """What a rule consists of: all conditions must hold; none means everything."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: RuleName
     conditions: Conditions = Field(default_factory=list)
     trigger: Trigger = Field(
         default="arrived", description="What it waits for: each batch, the end of the association, the quiet time"
@@ -116,6 +114,12 @@ class RuleIn(Schema):
     draft: bool = Field(default=False, description="Into the draft; else into a new version that is active at once")
     expected: Expected = None
 
+
+class RuleIn(RuleFields):
+    """A rule to add."""
+
+    name: RuleName
+
     @model_validator(mode="after")
     def _leads_somewhere(self) -> RuleIn:
         if not self.destinations and not self.quarantine:
@@ -123,23 +127,8 @@ class RuleIn(Schema):
         return self
 
 
-class RuleChange(Schema):
+class RuleChange(RuleFields):
     """What can be changed about a rule; what is not given stays."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    enabled: bool = True
-    conditions: Conditions = Field(default_factory=list)
-    trigger: Trigger = "arrived"
-    destinations: Destinations = Field(default_factory=list)
-    quiet_seconds: Annotated[float, Field(gt=0, le=MAX_QUIET, allow_inf_nan=False)] | None = None
-    mode: Mode = "all"
-    priority: int = Field(default=0, ge=0, le=HIGHEST)
-    hold: bool = False
-    edits: Edits = Field(default_factory=list)
-    quarantine: Annotated[Text, Field(max_length=500)] = ""
-    draft: bool = False
-    expected: Expected = None
 
 
 class RuleQuery(PageQuery):
@@ -252,170 +241,3 @@ class DifferencesOut(Schema):
     before: int
     after: int
     items: list[DifferenceOut]
-
-
-class DecisionQuery(PageQuery):
-    """Of which study."""
-
-    study: Uid
-
-
-class DecisionOut(Schema):
-    """A rule that matched: which version of the rules, which conditions held, what it did."""
-
-    id: int
-    study_instance_uid: str | None
-    version: int
-    rule_name: str
-    trigger: str
-    conditions: list[str]
-    action: dict[str, Any]
-    deliveries: int = Field(description="Rows of the ledger it ordered")
-    held: int = Field(description="Instances it kept back")
-    first_at: datetime
-    last_at: datetime
-
-
-class DecisionPage(Page[DecisionOut]):
-    """A page of decisions."""
-
-
-class HeldQuery(PageQuery):
-    """Which instances that rules keep back."""
-
-    state: Literal["held", "released", "dismissed"] = "held"
-    study: Uid | None = None
-
-
-class HeldOut(Schema):
-    """An instance that a rule keeps back."""
-
-    id: int
-    study_instance_uid: str | None
-    sop_instance_uid: str | None
-    rule_name: str
-    reason: str
-    state: str
-    held_at: datetime
-    ended_at: datetime | None
-    ended_by: str
-    ended_reason: str
-
-
-class HeldPage(Page[HeldOut]):
-    """A page of them."""
-
-
-class HeldEnd(Schema):
-    """Which instances: by number, or all of a study."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    ids: Annotated[list[RowId], Field(min_length=1, max_length=1000)] | None = None
-    study_instance_uid: Uid | None = None
-    reason: Annotated[Text, Field(min_length=1, max_length=1000)]
-
-
-class HeldCount(Schema):
-    """What came of it."""
-
-    instances: int
-
-
-class ProblemOut(Schema):
-    """A rule of the active set that could not be evaluated, or leads nowhere."""
-
-    rule_name: str
-    message: str
-    count: int
-    first_at: datetime
-    last_at: datetime
-
-
-class ProblemPage(Page[ProblemOut]):
-    """All of them."""
-
-
-class TrialIn(Schema):
-    """What to try."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    study_instance_uid: Uid
-    version: Which = "active"
-
-
-class ExplainedOut(Schema):
-    """One condition, whether it held, and the value seen."""
-
-    condition: str
-    held: bool
-    seen: str
-    problem: str
-
-
-class TagDifference(Schema):
-    """An element that an edit changes; null: it is not there."""
-
-    path: str
-    before: str | None
-    after: str | None
-
-
-class RuleTrialOut(Schema):
-    """What one rule would do."""
-
-    rule: str
-    matched: int
-    trigger: str
-    conditions: list[ExplainedOut]
-    mode: str
-    destinations: list[str]
-    priority: int
-    hold: bool
-    quarantine: str
-    differences: list[TagDifference]
-    problem: str
-
-
-class TrialOut(Schema):
-    """What the rules would do. Nothing was ordered."""
-
-    version: int
-    instances: int
-    rules: list[RuleTrialOut]
-    kept_back: int
-    destinations: dict[str, int] = Field(description="Instances by node")
-    cut: bool = Field(description="The study has more instances than were looked at")
-
-
-class ReplayIn(Schema):
-    """Replay a version over the last days of the index, against the active one."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    days: Annotated[float, Field(gt=0, le=3660, allow_inf_nan=False)] = 7
-    version: Which = "draft"
-
-
-class ReplayOut(Schema):
-    """How far it is; `result` when it is done."""
-
-    id: UUID
-    days: float
-    candidate: str
-    ordered_by: str
-    state: Literal["waiting", "running", "done", "failed", "cancelled"]
-    studies: int | None
-    done: int
-    result: dict[str, Any] | None
-    error: str
-    created_at: datetime
-    ended_at: datetime | None
-
-
-class ReplayList(Schema):
-    """The latest."""
-
-    items: list[ReplayOut]
-    next: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -102,6 +102,7 @@ def try_bytes(
     """The same on what a file holds; `whole` False: only its beginning, so that edits cannot be shown. Raises TrialFailed."""
     arrival = arrival or Arrival()
     at = arrival.at or datetime.now().astimezone()
+    active, names = rules_for_trial(connection, rule_set)
     try:
         part10 = read_part10(data[:_HEAD], total=len(data) if whole else 1 << 62)
         dataset = data[part10.dataset_offset :]
@@ -112,10 +113,10 @@ def try_bytes(
             **study_values(1, 1, [str(header.values.get("Modality", ""))]),
             **moment_values(at, config.current().time_zone),
         }  # fmt: skip
-        trial = _try(connection, rule_set, [_One(values)])
+        trial = _try(active, names, [_One(values)])
         trial.cut = not whole
-        if whole:
-            _show_edits(connection, rule_set, trial, dataset, part10.transfer_syntax_uid)
+        for rule, row in _that_edit(active, trial) if whole else ():
+            _differences(rule, row, dataset, part10.transfer_syntax_uid)
     except DatasetError as error:
         raise TrialFailed(f"{name[:100]}: {error.reason}") from error
     except ValueError as error:
@@ -146,15 +147,15 @@ def try_study(connection: psycopg.Connection[Any], rule_set: RuleSet | None, stu
         if len(rows) < _PORTION:
             break
         after = rows[-1][0]
-    trial = _try(connection, rule_set, ones)
+    active, names = rules_for_trial(connection, rule_set)
+    trial = _try(active, names, ones)
     trial.cut = cut
-    if ones:
-        _edits_of_stored(connection, rule_set, trial, ones, home)
+    for rule, row in _that_edit(active, trial):
+        _edits_of_stored(cursor, rule, row, ones, home)
     return trial
 
 
-def _try(connection: psycopg.Connection[Any], rule_set: RuleSet | None, ones: Sequence[_One]) -> Trial:
-    active, names = rules_for_trial(connection, rule_set)
+def _try(active: ActiveRules, names: Mapping[int, str], ones: Sequence[_One]) -> Trial:
     trial = Trial(active.version, len(ones), [])
     decider = Decider(active.rules)
     by_rule: dict[str, set[int]] = {}
@@ -190,38 +191,27 @@ def _one_rule(rule: LoadedRule, ones: Sequence[_One], matched: set[int], names: 
     return row
 
 
-def _edits_of_stored(
-    connection: psycopg.Connection[Any], rule_set: RuleSet | None, trial: Trial, ones: Sequence[_One], home: Path
-) -> None:
+def _that_edit(active: ActiveRules, trial: Trial) -> Iterator[tuple[LoadedRule, RuleTrial]]:
+    """The rules that match something and change it."""
+    rows = {row.rule: row for row in trial.rules}
+    for rule in active.rules:
+        if rule.edits and rows[rule.name].matched:
+            yield rule, rows[rule.name]
+
+
+def _edits_of_stored(cursor: psycopg.Cursor[Any], rule: LoadedRule, row: RuleTrial, ones: Sequence[_One], home: Path) -> None:
     """What the edits would change in the first instance. A file that is away is told, not raised."""
-    wanted = [row for row in trial.rules if row.matched]
-    rules = {rule.name: rule for rule in rules_for_trial(connection, rule_set)[0].rules}
-    if not any(rules[row.rule].edits for row in wanted):
-        return
+    first = next(one for one in ones if decide(one.values, [rule]))
     sql = database.statements("gantry.routing")["first_file"]
-    for row in wanted:
-        rule = rules[row.rule]
-        if not rule.edits:
-            continue
-        first = next(one for one in ones if decide(one.values, [rule]))
-        stored = psycopg.Cursor(connection).execute(sql, {"version_id": first.version_id}).fetchone()
-        assert stored is not None
-        file_path, offset, size, syntax = stored
-        try:
-            with open(resolve_path(home, file_path), "rb") as file:
-                view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-            _differences(rule, row, view[offset : offset + size], syntax)
-        except OSError as error:
-            row.problem = f"the stored file cannot be read: {error.strerror}"
-
-
-def _show_edits(
-    connection: psycopg.Connection[Any], rule_set: RuleSet | None, trial: Trial, dataset: memoryview, syntax: str
-) -> None:
-    rules = {rule.name: rule for rule in rules_for_trial(connection, rule_set)[0].rules}
-    for row in trial.rules:
-        if row.matched and rules[row.rule].edits:
-            _differences(rules[row.rule], row, dataset, syntax)
+    stored = cursor.execute(sql, {"version_id": first.version_id}).fetchone()
+    assert stored is not None
+    file_path, offset, size, syntax = stored
+    try:
+        with open(resolve_path(home, file_path), "rb") as file:
+            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        _differences(rule, row, view[offset : offset + size], syntax)
+    except OSError as error:
+        row.problem = f"the stored file cannot be read: {error.strerror}"
 
 
 def _differences(rule: LoadedRule, row: RuleTrial, dataset: memoryview, syntax: str) -> None:

@@ -36,7 +36,10 @@ def send_by_hand(connection: psycopg.Connection[Any], study_uid: str, names: Seq
         raise StudyMissing("there is no study of this Study Instance UID")
     with connection.transaction():
         versions = [found.version_id for found in locate(connection, study_id=study.pk)]
-        sent = [{"node": node.name, "ordered": order(connection, versions, [node.pk], priority=priority)} for node in nodes]
+        sent = [
+            {"node": node.name, "ordered": order(connection, versions, [node.pk], priority=priority, ordered_by=by.who)}
+            for node in nodes
+        ]
         record(
             connection, "study.send", by, kind="study", key=study_uid, study_uid=study_uid, patient_id=study.patient.patient_id,
             after={"nodes": [node.name for node in nodes], "instances": sum(int(str(one["ordered"])) for one in sent)},

@@ -32,10 +32,10 @@ class GroupFilter:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """All deliveries of a study to one node; the words of the status are counts of instances.
+    """All deliveries of a study to one node; the words of the status are counts of instances, by the newest delivery of each.
 
     `error` is that of one that failed or was given up, or why the node is paused; `next_attempt_at` is null when
-    nothing waits.
+    nothing waits. `last_...`: the newest order among them; its origin and by whom as in a receipt.
     """
 
     study_row: int
@@ -61,6 +61,10 @@ class Group:
     hold_reason: str
     next_attempt_at: datetime | None
     error: str
+    last_ordered_at: datetime
+    last_rule_name: str
+    last_origin: str
+    last_ordered_by: str
 
     @property
     def total(self) -> int:
@@ -117,7 +121,9 @@ def by_study(
     more = len(study_ids) > limit
     study_ids = study_ids[:limit]
     groups = _groups(connection, wanted, {**values, "study_ids": study_ids})
-    items = [StudyGroups(study, groups.get(study.id, [])) for study in shown_studies(connection, study_ids, access)]
+    # One whose only fitting deliveries were sent again since has no group.
+    found = [study for study in shown_studies(connection, study_ids, access) if study.id in groups]
+    items = [StudyGroups(study, groups[study.id]) for study in found]
     return GroupPage(items, study_ids[-1] if more else None)
 
 
@@ -148,7 +154,7 @@ def _study_ids(
 def _groups(connection: psycopg.Connection[Any], wanted: GroupFilter, values: dict[str, Any]) -> dict[int, list[Group]]:
     if not values["study_ids"]:
         return {}
-    having: LiteralString = "bool_or(d.status = ANY(%(statuses)s::text[]))" if wanted.statuses else "TRUE"
+    having: LiteralString = "bool_or(d.newest AND d.status = ANY(%(statuses)s::text[]))" if wanted.statuses else "TRUE"
     sql = _sql("groups").replace("/* in group */ TRUE", _row_condition(wanted, values)).replace("/* has status */ TRUE", having)
     found: dict[int, list[Group]] = {}
     with psycopg.Cursor(connection, row_factory=class_row(Group)) as cursor:

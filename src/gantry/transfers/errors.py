@@ -18,6 +18,8 @@ class TransferError(Exception):
 class StudyMissing(TransferError):
     """There is no study of this UID."""
 
+    remedy = "`gantry studies` finds it by patient, date or number"
+
 
 class DeliveryMissing(TransferError):
     """There is no delivery of this number."""

@@ -49,6 +49,7 @@ class Delivery(models.Model):
 
     priority = models.IntegerField(default=0, db_default=0, help_text="Higher goes first; 100 and more is urgent")
     hold_reason = models.TextField(default="", db_default="", help_text="Why a person held, recalled or ordered it again")
+    ordered_by = models.TextField(default="", db_default="", help_text="The person who ordered it; empty: a rule")
     decision_id = models.BigIntegerField(null=True, help_text="The routing decision that ordered it")
     failover = ArrayField(models.BigIntegerField(), null=True, help_text="Nodes that are tried when this one is dead")
     passed_to = models.BigIntegerField(null=True, help_text="The delivery that took over")

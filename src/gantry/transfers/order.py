@@ -26,7 +26,7 @@ class Order:
     `priority`: higher goes first, 0 is the lowest, URGENT and more does not wait for a bandwidth limit. `held`: nothing
     is sent before a person releases it. `decision_id`: the routing decision behind it. `failover`: nodes that are
     tried, one after the other, when a node is dead or cannot be reached for long. `edits`: declared tag edits
-    (`gantry.dataset.edit`) that are applied to what is sent; the stored bytes stay.
+    (`gantry.dataset.edit`) that are applied to what is sent; the stored bytes stay. `ordered_by`: the person, if one did.
     """
 
     version_ids: Sequence[int]
@@ -37,6 +37,7 @@ class Order:
     decision_id: int | None = None
     failover: Sequence[int] = ()
     edits: list[Any] | None = None
+    ordered_by: str = ""
 
 
 def order(  # noqa: PLR0913  the rest is keyword only
@@ -50,11 +51,12 @@ def order(  # noqa: PLR0913  the rest is keyword only
     decision_id: int | None = None,
     failover: Sequence[int] = (),
     edits: list[Any] | None = None,
+    ordered_by: str = "",
 ) -> int:
     """A single `Order`; gives the number of new ledger rows."""
     one = Order(
         version_ids=version_ids, node_ids=node_ids, rule_name=rule_name, priority=priority, held=held,
-        decision_id=decision_id, failover=failover, edits=edits,
+        decision_id=decision_id, failover=failover, edits=edits, ordered_by=ordered_by,
     )  # fmt: skip
     return order_all(connection, [one]).total()
 
@@ -86,6 +88,7 @@ def _columns(orders: Sequence[Order]) -> dict[str, Any]:
         "failovers": [
             "{" + ",".join(str(int(node_id)) for node_id in one.failover) + "}" if one.failover else None for one in orders
         ],
+        "ordered_by": [one.ordered_by for one in orders],
         "edits": [None if one.edits is None else json.dumps(one.edits) for one in orders],
         "version_turns": [turn for turn, _ in versions],
         "version_ids": [version_id for _, version_id in versions],

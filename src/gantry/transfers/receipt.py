@@ -18,7 +18,8 @@ from gantry.transfers.errors import StudyMissing
 class InstanceReceipt:
     """One instance at one destination. Digests are SHA-256 of the data set, hex.
 
-    `verified_by` says how the destination was asked later whether it has it: commitment or query.
+    `verified_by` says how the destination was asked later whether it has it: commitment or query. `origin`: again (a person
+    had it sent once more) or move (a C-MOVE); `ordered_by`: that person, or who asked by C-MOVE; empty: a rule.
     """
 
     sop_instance_uid: str
@@ -41,6 +42,8 @@ class InstanceReceipt:
     verified_at: datetime | None = None
     verified_by: str = ""
     verify_error: str = ""
+    origin: str = ""
+    ordered_by: str = ""
 
     @property
     def identical(self) -> bool:

@@ -91,6 +91,12 @@ class GroupOut(Schema):
     rule_names: list[str] = Field(description="The rules that ordered it; an empty one: by hand")
     hold_reason: str
     error: str = Field(description="Of one that failed or was given up, or why the destination is paused")
+    last_ordered_at: datetime = Field(description="When the newest order among them was given")
+    last_rule_name: str = Field(description="The rule behind the newest order; empty: by hand")
+    last_origin: str = Field(description="Of the newest order: again, by a person; move, a C-MOVE; empty: a first order")
+    last_ordered_by: str = Field(
+        description="Who gave the newest order by hand, or asked by C-MOVE; empty: a rule", examples=["anna"]
+    )
 
 
 class StudyShownOut(Schema):
@@ -207,6 +213,12 @@ class InstanceReceiptOut(Schema):
     verified_at: datetime | None
     verified_by: str = Field(description="commitment or query; empty: not verified", examples=["query"])
     verify_error: str
+    origin: str = Field(
+        description="again: a person had it sent once more; move: a C-MOVE; empty: ordered once", examples=["again"]
+    )
+    ordered_by: str = Field(
+        description="Who ordered it by hand; of a C-MOVE the AE title that asked; empty: a rule, or before this was noted"
+    )
 
 
 class DestinationReceiptOut(Schema):

@@ -55,7 +55,7 @@ def steer(
             if found is None:
                 raise BadFilter(f"there is no node {node[:80]!r}: `gantry node list` shows those that are")
             node_id = found[0]
-        scope = {"study_id": study[0], "node_id": node_id, "reason": reason, "priority": priority}
+        scope = {"study_id": study[0], "node_id": node_id, "reason": reason, "priority": priority, "who": by.who}
         rows = connection.execute(queries[act], scope).fetchall()
         if act == "resend":
             rows += connection.execute(queries["resend_confirmed"], scope).fetchall()

@@ -6,6 +6,7 @@ are generated, so the files hold nobody's data and no machine's name. One JSON f
 
 from __future__ import annotations
 
+import argparse
 import json
 import socket
 import subprocess
@@ -279,6 +280,7 @@ def record_orthanc(folder: Path, files: list[Path]) -> None:
 
 def main() -> None:
     """Record all."""
+    argparse.ArgumentParser(prog="python -m tests.dimse.captures.record", description=__doc__).parse_args()
     for record in (record_dcmtk, record_dcmqrscp, record_pynetdicom, record_orthanc):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

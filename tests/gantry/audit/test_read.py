@@ -45,7 +45,7 @@ def whole(answer: Any) -> bytes:
 
 def test_by_person_study_patient_act_thing_and_time(connection: psycopg.Connection) -> None:
     row = connection.execute(
-        "SELECT to_char(max(at), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM audit_entry WHERE act = 'node.edit'"
+        "SELECT to_char(max(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM audit_entry WHERE act = 'node.edit'"
     ).fetchone()
     assert row
     assert ask("who=alice+asks")[:2] == ["node.edit", "study.view"]
@@ -93,6 +93,7 @@ def test_the_acts_that_there_are(connection: psycopg.Connection) -> None:
 
 def check() -> Any:
     answer = bearer("administrator").post("/api/v1/audit/verify")
+    assert answer.status_code == 200, answer.content
     lines = [json.loads(line) for line in whole(answer).splitlines()]
     assert lines[0]["total"] >= 3
     return lines[-1]["result"]

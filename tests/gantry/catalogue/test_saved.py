@@ -73,6 +73,14 @@ def test_facets_and_what_was_understood() -> None:
     assert bearer("viewer").get("/api/v1/studies?state=sold").status_code == 422
 
 
+@pytest.mark.parametrize(("asked", "counted"), [("modality", ["modality"]), ("state,dated", ["state", "dated"]), ("total", [])])
+def test_only_facets_that_are_asked_are_counted(asked: str, counted: list[str]) -> None:
+    stored.study("1.2.3")
+    answer = bearer("clinician").get(f"/api/v1/study-facets?facet={asked}").json()
+    assert (answer["total"], [facet["name"] for facet in answer["facets"]]) == (1, counted)
+    assert bearer("clinician").get("/api/v1/study-facets?facet=colour").status_code == 422
+
+
 def test_institutes_are_told_to_those_who_are_in_them() -> None:
     study = stored.study("1.2.3")
     for name in ("West", "East"):

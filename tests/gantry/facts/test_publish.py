@@ -69,7 +69,7 @@ def test_a_commit_brings_fact_jobs_and_announcement(table: None, connection: psy
         listener.execute(f"LISTEN {CHANNEL}")
         (fact_id,) = publish(connection, Arrived(batch, 3))
         connection.commit()
-        notices = list(listener.notifies(timeout=5, stop_after=1))
+        notices = list(listener.notifies(timeout=60, stop_after=1))
     assert [notice.payload for notice in notices] == [f"{fact_id} Arrived"]
     assert jobs(connection) == [("route", "routing", {"batch_id": str(batch)}), ("count", "default", {"batch_id": str(batch)})]
     fact = Fact.objects.get(id=fact_id)

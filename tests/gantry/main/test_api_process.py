@@ -44,7 +44,7 @@ class Web:
             self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, level], env=environment, stdout=output, stderr=output)
 
     def wait(self) -> Web:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 assert self.get("/health/live")[0] == 200
@@ -59,7 +59,7 @@ class Web:
         if plaintext:
             request.add_header("Authorization", f"Bearer {plaintext}")
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read(), dict(answer.headers)
         except urllib.error.HTTPError as error:
             with error:
@@ -81,7 +81,7 @@ def start(home: Home, free_port: Callable[[], int]) -> Iterator[Callable[..., We
     yield begin
     for web in started:
         web.process.kill()
-        web.process.wait(10)
+        web.process.wait(60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -89,7 +89,7 @@ def test_a_stop_that_was_asked_for_is_a_success(start: Callable[..., Web], numbe
     web = start()
     assert web.get("/health/ready")[0] == 200, web.text
     web.process.send_signal(number)
-    assert web.process.wait(15) == 0, web.text
+    assert web.process.wait(60) == 0, web.text
     assert "Traceback" not in web.text
 
 
@@ -101,7 +101,7 @@ def test_neither_queries_nor_paths_are_logged(start: Callable[..., Web]) -> None
     assert web.get("/api/v1/studies?limit=9999&q=Doe", plaintext)[0] == 422
     assert web.get("/9.8.7", plaintext)[0] == 404
     web.process.terminate()
-    web.process.wait(15)
+    web.process.wait(60)
     for word in ("Doe", "9.8.7", plaintext, "patient_name"):
         assert word not in web.text
 
@@ -110,7 +110,7 @@ def test_even_at_debug_no_query_is_logged(start: Callable[..., Web]) -> None:
     web, plaintext = start("DEBUG"), token()
     web.get("/api/v1/studies?patient_name=Doe", plaintext)
     web.process.terminate()
-    web.process.wait(15)
+    web.process.wait(60)
     assert "GET /api/v1/studies 200" in web.text
     assert "patient_name=" not in web.text
     assert plaintext not in web.text
@@ -155,7 +155,7 @@ def test_a_download_that_is_broken_off_leaves_no_file_open(start: Callable[..., 
         file.truncate(512 * 1024 * 1024)
     web, plaintext = start(), token()
     for _ in range(3):
-        with socket.create_connection(("127.0.0.1", web.port), timeout=10) as peer:
+        with socket.create_connection(("127.0.0.1", web.port), timeout=60) as peer:
             peer.sendall(
                 f"GET /api/v1/instances/1.2.3.1.1/file HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {plaintext}\r\n\r\n".encode()
             )
@@ -166,7 +166,7 @@ def test_a_download_that_is_broken_off_leaves_no_file_open(start: Callable[..., 
         names = [os.readlink(path) for path in descriptors.iterdir() if path.is_symlink()]
         return sum(name.endswith(".dcm") for name in names)
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while left_open():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -90,6 +90,19 @@ def test_without_a_home_reading_says_what_to_do(alone: GantryProcess) -> None:
     assert not alone.home.exists()
 
 
+def test_doctor_without_a_database_looks_at_the_rest(alone: GantryProcess) -> None:
+    assert alone.cli("doctor", check=False).returncode == 1
+    assert not alone.home.exists(), "a home is not made by asking how it is"
+    alone.home.mkdir()
+    (alone.home / "home.json").write_text('{"layout": 1}')
+    alone.settings["database_url"] = "postgresql://nobody@127.0.0.1:1/none"
+    done = alone.cli("doctor", "--json", check=False)
+    findings = {one["subject"]: one for one in json.loads(done.stdout)["findings"]}
+    assert (done.returncode, findings["database"]["level"]) == (1, "problem")
+    assert "Connection refused" in findings["database"]["message"]
+    assert {"clock", "home", "disk", "sync", "port dicom", "processes"} <= findings.keys()
+
+
 def test_settings_are_checked_with_place_and_key(alone: GantryProcess) -> None:
     alone.home.mkdir()
     (alone.home / "gantry.yaml").write_text("settle_quiet_seconds: 1\nreceivers: many\nnonsense: 1\n")

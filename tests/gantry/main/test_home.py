@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gantry.main import home as homes
-from gantry.main.errors import HomeBusy, HomeIsNewer, HomeMissing, NotAHome
+from gantry.main.errors import HomeBusy, HomeError, HomeIsNewer, HomeMissing, NotAHome
 
 
 def mode(path: Path) -> int:
@@ -111,6 +111,20 @@ def test_a_damaged_mark_is_no_new_home(home: homes.Home, text: str) -> None:
     (home.path / "home.json").write_text(text)
     with pytest.raises(NotAHome, match="backup"):
         homes.open_home(home.path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a home away")
+def test_root_leaves_the_home_of_another_user_alone(home: homes.Home) -> None:
+    """`sudo gantry doctor` beside a service that runs as its own user."""
+    before = {path: path.stat().st_uid for path in home.path.rglob("*")}
+    for path in (home.path, *before):
+        os.chown(path, 65534, 65534)
+    with pytest.raises(HomeError, match=f"sudo -u nobody GANTRY_HOME={home.path}"):
+        homes.open_home(home.path)
+    assert {path.stat().st_uid for path in home.path.rglob("*")} == {65534}
+    for path in (home.path, *before):
+        os.chown(path, 0, 0)
+    assert homes.open_home(home.path) == home
 
 
 def test_only_one_runs_on_a_home_and_the_other_is_named(home: homes.Home) -> None:

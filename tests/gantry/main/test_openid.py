@@ -62,13 +62,13 @@ def introduce(provider: str, sub: str, **claims: Any) -> None:
     request = urllib.request.Request(
         f"{provider}/users/{sub}", json.dumps(claims).encode(), {"Content-Type": "application/json"}, method="PUT"
     )
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 def agree(location: str, sub: str) -> str:
     """What the browser does at the provider: says who it is, and is sent back. Gives where to."""
     parts = urlsplit(location)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     connection.request("POST", f"{parts.path}?{parts.query}", urlencode({"sub": sub}), form)
     answer = connection.getresponse()

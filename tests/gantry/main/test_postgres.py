@@ -243,7 +243,7 @@ def test_killed_it_starts_again_with_its_data(server: Postgres, home: Home) -> N
         time.sleep(0.01)
     began = time.monotonic()
     server.start()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     assert ask(home, "SELECT number FROM mark") == 42
 
 

@@ -89,6 +89,7 @@ class Pacs:
 
     def __enter__(self) -> Self:
         self._lock, self._at_once = threading.Lock(), 0
+        self.stalled, self._left = threading.Event(), threading.Event()
         self._socket = listen("127.0.0.1", 0)
         self.port = int(self._socket.getsockname()[1])
         policy = AcceptServices(find=True, retrieve=self.gets, commitment=True, relational=self.relational)
@@ -99,6 +100,7 @@ class Pacs:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._left.set()
         self._server.stop(0.1)
         self._thread.join(5)
         self._socket.close()
@@ -182,7 +184,8 @@ class Pacs:
     def _each(self, uids: list[str]) -> Iterator[Outgoing]:
         for done, uid in enumerate(uids):
             if done == self.stalls_after:
-                time.sleep(3)
+                self.stalled.set()
+                self._left.wait(60)
                 return
             time.sleep(self.seconds_each)
             yield Outgoing(CT_IMAGE_STORAGE, uid, EXPLICIT_LITTLE_ENDIAN, lambda uid=uid: self._opened(uid))  # type: ignore[misc]

@@ -63,12 +63,12 @@ def test_orthanc_has_every_byte(server: str, tmp_path: Path) -> None:
     assert ask(known(server)).ok
     request = urllib.request.Request(f"{server.removesuffix('/dicom-web')}/instances")
     request.add_header("Authorization", "Basic " + base64.b64encode(b"gantry:s3cret").decode())
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         ids = json.load(reply)
     files = set()
     for one in ids:
         request.full_url = f"{server.removesuffix('/dicom-web')}/instances/{one}/file"
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             files.add(reply.read())
     assert files == {Path(one.path).read_bytes() for one in items}, "file meta and all, as stored here"
 

@@ -53,7 +53,7 @@ def ask(port: int, *, calling: str = "TESTS", classes: Sequence[str] = ALL, stor
     contexts = [ContextProposal(uid, (EXPLICIT_LITTLE_ENDIAN,)) for uid in classes]
     contexts.append(ContextProposal(storage, (EXPLICIT_LITTLE_ENDIAN,), scu=True, scp=True))
     return connect(
-        "127.0.0.1", port, called_aet="GANTRY", calling_aet=calling, contexts=contexts, connect_timeout=5, response_timeout=30
+        "127.0.0.1", port, called_aet="GANTRY", calling_aet=calling, contexts=contexts, connect_timeout=30, response_timeout=60
     )
 
 

@@ -35,7 +35,7 @@ class Served:
 
     def ended(self) -> list[AssociationEnded]:
         """The ends of associations in the spool; the sender knows of the end a moment before."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             with SpoolReader(self.home) as reader:
                 found = [item for item in reader.pending({}, 10_000) if isinstance(item, AssociationEnded)]
@@ -54,8 +54,8 @@ class Served:
             called_aet=called,
             calling_aet="TESTS",
             contexts=contexts,
-            connect_timeout=5,
-            response_timeout=30,
+            connect_timeout=30,
+            response_timeout=60,
         )
 
     def store(
@@ -84,7 +84,7 @@ def serving(home: Path, **settings: Any) -> Iterator[Served]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (home / "spool" / "r0").exists() and thread.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
     try:

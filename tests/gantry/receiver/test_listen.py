@@ -36,7 +36,7 @@ def test_any_called_title_is_fine_by_default(home: Home) -> None:
 
 def test_two_receivers_do_not_share_a_slot(home: Home) -> None:
     with serving(home.path) as first, serving(home.path) as second:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not second.failure and time.monotonic() < deadline:
             time.sleep(0.05)
         assert isinstance(second.failure[0], SlotBusy)
@@ -58,7 +58,7 @@ def test_too_many_associations_are_rejected(home: Home) -> None:
 )
 def test_garbage_harms_nobody(home: Home, garbage: bytes) -> None:
     with serving(home.path, association_seconds=1) as receiver:
-        with socket.create_connection(("127.0.0.1", receiver.port), timeout=10) as peer:
+        with socket.create_connection(("127.0.0.1", receiver.port), timeout=60) as peer:
             peer.sendall(garbage)
             peer.shutdown(socket.SHUT_WR)
             try:
@@ -87,7 +87,7 @@ def test_a_sender_that_goes_away_leaves_nothing(home: Home) -> None:
         threading.Timer(0.2, association.close).start()
         with pytest.raises((DimseError, OSError, ValueError)):
             _store_for_ever(association)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while list((home.path / "spool").rglob("*.part")) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not list((home.path / "spool").rglob("*.part"))

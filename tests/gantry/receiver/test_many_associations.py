@@ -71,7 +71,7 @@ def test_two_hundred_associations_store_at_once(home: Home) -> None:
 
 
 def _calm(threads: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while threading.active_count() > threads + 2:
         assert time.monotonic() < deadline, f"{threading.active_count()} threads are left"
         time.sleep(0.02)
@@ -96,7 +96,7 @@ def test_a_hundred_associations_that_end_badly_leave_nothing(home: Home) -> None
             else:
                 association.release()
         _calm(threads=6)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(os.listdir("/proc/self/fd")) > descriptors + 2:
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -118,7 +118,7 @@ def test_a_wire_that_is_cut_never_leaves_half_an_instance(home: Home, side: int)
                     answered.add(hashlib.sha256(content).digest())
         found = set(digests(receiver))
         assert answered <= found <= {hashlib.sha256(content).digest() for content in data.values()}
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while list(Path(home.path / "spool").rglob("*.part")) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not list(Path(home.path / "spool").rglob("*.part"))

@@ -59,7 +59,7 @@ def serving(home: Home, authority: Authority, ours: Pair, **settings: Any) -> It
 def associate(port: int, tls: TlsContext | None, calling: str = "CT1") -> ClientAssociation:
     return connect(
         "127.0.0.1", port, called_aet="GANTRY", calling_aet=calling, contexts=[ContextProposal("1.2.840.10008.1.1")],
-        connect_timeout=5, response_timeout=5, tls=tls,
+        connect_timeout=30, response_timeout=30, tls=tls,
     )  # fmt: skip
 
 

@@ -60,18 +60,18 @@ def test_the_answer_waits_for_the_disk(receiver: Served, monkeypatch: pytest.Mon
 
     def slow(descriptor: int) -> None:
         waiting.set()
-        gate.wait(20)
+        gate.wait(90)
         real(descriptor)
 
     monkeypatch.setattr(os, "fdatasync", slow)
     answers: list[int] = []
     sender = threading.Thread(target=lambda: answers.append(receiver.store(ct_dataset(), instance=f"{ROOT}.1.1.1").status))
     sender.start()
-    assert waiting.wait(10)
+    assert waiting.wait(60)
     sender.join(0.5)
     assert answers == []
     gate.set()
-    sender.join(10)
+    sender.join(60)
     assert answers == [0]
 
 
@@ -183,7 +183,7 @@ def test_a_full_volume_is_out_of_resources_and_recovers(tmp_path: Path) -> None:
             assert len(receiver.spooled()) == kept
             assert not list((volume / "home" / "spool").rglob("*.part"))
             ballast.unlink()
-            deadline = 50
+            deadline = 300
             while receiver.store(ct_dataset(number=91, side=400), instance=f"{ROOT}.1.1.91").status and deadline:
                 threading.Event().wait(0.1)
                 deadline -= 1

@@ -109,8 +109,6 @@ def test_a_closed_writer_says_so(open_writer: OpenWriter) -> None:
         writer.begin(PREFIX, DIGEST_AT)
 
 
-def test_the_first_start_is_quick(open_writer: OpenWriter, home: Path) -> None:
-    begin = time.monotonic()
+def test_the_first_start_writes_little(open_writer: OpenWriter, home: Path) -> None:
     open_writer()
-    assert time.monotonic() - begin < 8.0
     assert sum(path.stat().st_size for path in (home / "spool/r0/journal").iterdir()) <= 16 << 20

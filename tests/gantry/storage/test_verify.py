@@ -93,7 +93,7 @@ def test_a_pace_can_be_set(home: Path) -> None:
     items = [_put(home, f"objects/00/1/2/{index}.dcm", data(100_000, index)) for index in range(20)]
     begin = time.monotonic()
     assert len(_verify(home, items, bytes_per_second=4_000_000.0)) == 20
-    assert 0.3 < time.monotonic() - begin < 5.0
+    assert time.monotonic() - begin > 0.3
 
 
 def test_leftovers_are_named_and_only_those_of_the_dead_removed(open_writer: OpenWriter, home: Path) -> None:

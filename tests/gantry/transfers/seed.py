@@ -100,7 +100,7 @@ def add_node(name: str, port: int, **limits: float) -> Node:
     return registry.add(
         name,
         f"DEST@127.0.0.1:{port}",
-        limits=registry.NodeLimits(**{"connect_seconds": 2.0, "response_seconds": 5.0, **limits}),  # type: ignore[arg-type]  # ints are floats here
+        limits=registry.NodeLimits(**{"connect_seconds": 20.0, "response_seconds": 30.0, **limits}),  # type: ignore[arg-type]  # ints are floats here
     )
 
 

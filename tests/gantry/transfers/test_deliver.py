@@ -256,7 +256,7 @@ def _terminate(application: str) -> int:
 def test_the_database_connection_is_cut_in_the_middle(tmp_path: Path, application: str) -> None:
     def behave(_command: StoreRequest) -> StoreAnswer:
         if len(destination.attempts) in {20, 300}:
-            deadline = time.monotonic() + 3
+            deadline = time.monotonic() + 30
             while not (killed := _terminate(application)) and time.monotonic() < deadline:
                 time.sleep(0.01)  # it is just being opened
             cut.append(killed)
@@ -291,7 +291,7 @@ def test_results_that_cannot_be_written_are_lost_in_bounded_time(tmp_path: Path,
         began = time.monotonic()
         with pytest.raises(LedgerLost, match="sent again"):
             run(node, tmp_path, outage_seconds=1.0)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
         monkeypatch.setenv("GANTRY_DATABASE_URL", url)
         assert statuses(node) == {"sent": 3}, "the truth: sent, not known to be confirmed"
         # The lease ends, and they are sent again; the destination has them twice, the ledger confirms once.
@@ -317,7 +317,7 @@ def test_dcmtk_confirms_and_keeps_the_same_bytes(
     storescp = subprocess.Popen([dcmtk("storescp"), "+B", "-od", str(folder), str(port)])
     try:
         study, node = seed_study(tmp_path, 20), add_node("dcmtk", port)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not echo(target_of(node)).ok:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -332,4 +332,4 @@ def test_dcmtk_confirms_and_keeps_the_same_bytes(
         assert not stored
     finally:
         storescp.terminate()
-        storescp.wait(5)
+        storescp.wait(30)

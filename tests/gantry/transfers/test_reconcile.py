@@ -60,12 +60,12 @@ def test_orthanc_loses_one_and_gets_it_again(tmp_path: Path, connection: psycopg
         request = urllib.request.Request(f"http://127.0.0.1:{port}/tools/find", method="POST")
         request.add_header("Authorization", "Basic " + base64.b64encode(b"gantry:s3cret").decode())
         request.data = json.dumps({"Level": "Instance", "Query": {"SOPInstanceUID": study.instances[2].uid}}).encode()
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             (there,) = json.load(reply)
         gone = urllib.request.Request(
             f"http://127.0.0.1:{port}/instances/{there}", method="DELETE", headers=dict(request.headers)
         )
-        urllib.request.urlopen(gone, timeout=10).close()
+        urllib.request.urlopen(gone, timeout=60).close()
 
         Delivery.objects.update(verified_at=None, verify_at=node.created_at)
         found = look(node, home)

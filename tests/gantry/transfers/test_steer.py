@@ -78,11 +78,19 @@ def test_recall_and_send_again(tmp_path: Path, connection: psycopg.Connection) -
         assert steer(connection, "resend", study.uid, by=ANNA, reason="they lost it", priority=URGENT).changed == 2
         assert steer(connection, "resend", study.uid, by=ANNA, reason="twice").changed == 2, "the same two, not four"
         assert receipt(connection, study.uid).complete, "what was proven once stays proven"
+        (under_way,) = by_study(connection, GroupFilter(study_uid=study.uid)).items
+        assert [(group.confirmed, group.waiting, group.total) for group in under_way.destinations] == [(0, 2, 2)]
+        assert by_study(connection, GroupFilter(study_uid=study.uid, statuses=("confirmed",))).items == []
         run(node, tmp_path)
         assert all(len(copies) == 2 for copies in destination.received.values())
     assert statuses(node) == {"confirmed": 4}
+    proof = receipt(connection, study.uid).destinations[0].instances
+    assert {(one.origin, one.ordered_by) for one in first.destinations[0].instances} == {("", "")}, "a rule"
+    assert {(one.origin, one.ordered_by) for one in proof} == {("again", "anna")}
     (shown,) = by_study(connection, GroupFilter(study_uid=study.uid)).items
     assert [(group.confirmed, group.total) for group in shown.destinations] == [(2, 2)], "instances, however often they went"
+    assert [(group.last_origin, group.last_ordered_by) for group in shown.destinations] == [("again", "anna")]
+    assert shown.destinations[0].last_ordered_at > shown.destinations[0].ordered_at
     with pytest.raises(BadFilter):
         steer(connection, "recall", study.uid, by=ANNA)
     with pytest.raises(StudyMissing):
@@ -243,6 +251,8 @@ def test_two_meters_share_one_bucket(tmp_path: Path, connection: psycopg.Connect
     for thread in threads:
         thread.start()
     stop.wait(2.0)
+    while not min(taken) and (datetime.now(UTC) - began).total_seconds() < 60:
+        stop.wait(0.1)
     stop.set()
     for thread in threads:
         thread.join()

@@ -52,3 +52,6 @@ SELECT act FROM known WHERE act IS NOT NULL
 -- name: alone
 -- One check of the chains at a time: each reads everything.
 SELECT pg_try_advisory_lock(7089618934211240)
+
+-- name: alone_no_more
+SELECT pg_advisory_unlock(7089618934211240)

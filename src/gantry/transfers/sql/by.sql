@@ -15,27 +15,35 @@ LIMIT %(limit)s
 SELECT g.study_id AS study_row, g.node_id AS node_row, n.name AS node, n.kind, n.enabled, n.breaker, n.removed_at IS NOT NULL AS node_removed,
        g.waiting, g.sent, g.confirmed, g.failed, g.dead, g.cancelled, g.held, g.away,
        g.attempts, g.priority, g.ordered_at, g.confirmed_at, g.rule_names, g.hold_reason,
+       last.created_at AS last_ordered_at, last.rule_name AS last_rule_name, last.origin AS last_origin,
+       CASE WHEN last.origin = 'move' THEN last.move_aet ELSE last.ordered_by END AS last_ordered_by,
        CASE WHEN g.next_attempt_at IS NOT NULL THEN GREATEST(g.next_attempt_at, n.retry_at) END AS next_attempt_at,
        COALESCE(NULLIF(g.error, ''), CASE WHEN g.waiting + g.failed > 0 THEN n.last_error END, '') AS error
 FROM (
     SELECT d.study_id, d.node_id,
-           count(*) FILTER (WHERE d.status = 'waiting') AS waiting, count(*) FILTER (WHERE d.status = 'sent') AS sent,
-           -- What was sent again has a row for each time.
-           count(DISTINCT d.version_id) FILTER (WHERE d.status = 'confirmed') AS confirmed, count(*) FILTER (WHERE d.status = 'failed') AS failed,
-           count(*) FILTER (WHERE d.status = 'dead') AS dead, count(*) FILTER (WHERE d.status = 'cancelled') AS cancelled,
-           count(*) FILTER (WHERE d.status = 'held') AS held, count(*) FILTER (WHERE d.status = 'away') AS away,
+           count(*) FILTER (WHERE d.newest AND d.status = 'waiting') AS waiting, count(*) FILTER (WHERE d.newest AND d.status = 'sent') AS sent,
+           count(*) FILTER (WHERE d.newest AND d.status = 'confirmed') AS confirmed, count(*) FILTER (WHERE d.newest AND d.status = 'failed') AS failed,
+           count(*) FILTER (WHERE d.newest AND d.status = 'dead') AS dead, count(*) FILTER (WHERE d.newest AND d.status = 'cancelled') AS cancelled,
+           count(*) FILTER (WHERE d.newest AND d.status = 'held') AS held, count(*) FILTER (WHERE d.newest AND d.status = 'away') AS away,
            max(d.attempts) AS attempts, max(d.priority) AS priority,
-           min(d.created_at) AS ordered_at, max(d.confirmed_at) AS confirmed_at,
+           min(d.created_at) AS ordered_at, max(d.id) AS last_id, max(d.confirmed_at) AS confirmed_at,
            min(d.next_attempt_at) FILTER (WHERE d.status IN ('waiting', 'failed')) AS next_attempt_at,
            (array_agg(DISTINCT d.rule_name))[1:20] AS rule_names,
            COALESCE(max(d.hold_reason) FILTER (WHERE d.status IN ('held', 'cancelled')), '') AS hold_reason,
            max(d.error) FILTER (WHERE d.status IN ('failed', 'dead')) AS error
-    FROM transfers_delivery d
-    WHERE d.study_id = ANY(%(study_ids)s::bigint[]) AND /* in group */ TRUE
+    FROM (
+        -- What was sent again has a row for each time: the newest one counts. A C-MOVE counts where nothing else was ordered.
+        SELECT d.*, row_number() OVER (
+            PARTITION BY d.study_id, d.node_id, d.version_id ORDER BY d.origin = 'move', d.id DESC
+        ) = 1 AS newest
+        FROM transfers_delivery d
+        WHERE d.study_id = ANY(%(study_ids)s::bigint[]) AND /* in group */ TRUE
+    ) d
     GROUP BY d.study_id, d.node_id
     HAVING /* has status */ TRUE
 ) g
 JOIN nodes_node n ON n.id = g.node_id
+JOIN transfers_delivery last ON last.id = g.last_id
 ORDER BY g.study_id DESC, n.name, n.id
 
 -- name: shown_studies

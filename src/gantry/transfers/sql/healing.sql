@@ -40,10 +40,10 @@ RETURNING d.node_id
 -- A new row each: what was proven once stays proven.
 INSERT INTO transfers_delivery
     (version_id, node_id, study_id, rule_name, origin, status, attempts, next_attempt_at, error, lease_owner, created_at,
-     updated_at, priority, hold_reason, decision_id, failover, edits)
+     updated_at, priority, hold_reason, decision_id, failover, edits, ordered_by)
 SELECT DISTINCT ON (d.version_id, d.node_id)
        d.version_id, d.node_id, d.study_id, d.rule_name, 'again', 'waiting', 0, now(), '', '', now(), now(),
-       COALESCE(%(priority)s::int, d.priority), %(reason)s, d.decision_id, d.failover, d.edits
+       COALESCE(%(priority)s::int, d.priority), %(reason)s, d.decision_id, d.failover, d.edits, %(who)s
 FROM transfers_delivery d
 JOIN nodes_node n ON n.id = d.node_id AND n.removed_at IS NULL
 WHERE d.study_id = %(study_id)s AND (%(node_id)s::bigint IS NULL OR d.node_id = %(node_id)s) AND d.status = 'confirmed'
@@ -76,10 +76,10 @@ WITH stuck AS (
 ), made AS (
     INSERT INTO transfers_delivery AS d
         (version_id, node_id, study_id, rule_name, status, attempts, next_attempt_at, error, lease_owner, created_at,
-         updated_at, priority, decision_id, failover, edits)
+         updated_at, priority, decision_id, failover, edits, ordered_by)
     SELECT DISTINCT ON (old.version_id, stuck.next_node)
            old.version_id, stuck.next_node, old.study_id, old.rule_name, 'waiting', 0, now(), '', '', now(), now(),
-           old.priority, old.decision_id, old.failover[2:], old.edits
+           old.priority, old.decision_id, old.failover[2:], old.edits, old.ordered_by
     FROM stuck JOIN transfers_delivery old ON old.id = stuck.id
     ORDER BY old.version_id, stuck.next_node, old.id
     ON CONFLICT (version_id, node_id) WHERE origin = ''

@@ -9,12 +9,12 @@ SELECT pg_try_advisory_lock(hashtextextended('gantry-deliver-' || %(node_id)s::b
 -- Several orders at once. Where two mean the same version and node the first one counts.
 INSERT INTO transfers_delivery
     (version_id, node_id, study_id, rule_name, status, attempts, next_attempt_at, error, lease_owner, created_at, updated_at,
-     priority, hold_reason, decision_id, failover, edits)
+     priority, hold_reason, decision_id, failover, edits, ordered_by)
 SELECT v.id, n.id, s.study_id, o.rule_name, o.status, 0, now(), '', '', now(), now(),
-       o.priority, o.hold_reason, o.decision_id, o.failover::bigint[], o.edits
+       o.priority, o.hold_reason, o.decision_id, o.failover::bigint[], o.edits, o.ordered_by
 FROM unnest(%(rule_names)s::text[], %(statuses)s::text[], %(priorities)s::int[], %(hold_reasons)s::text[],
-            %(decision_ids)s::bigint[], %(failovers)s::text[], %(edits)s::jsonb[])
-     WITH ORDINALITY AS o (rule_name, status, priority, hold_reason, decision_id, failover, edits, turn)
+            %(decision_ids)s::bigint[], %(failovers)s::text[], %(edits)s::jsonb[], %(ordered_by)s::text[])
+     WITH ORDINALITY AS o (rule_name, status, priority, hold_reason, decision_id, failover, edits, ordered_by, turn)
 JOIN unnest(%(version_turns)s::int[], %(version_ids)s::bigint[]) AS wanted (turn, id) ON wanted.turn = o.turn
 JOIN unnest(%(node_turns)s::int[], %(node_ids)s::bigint[]) AS goal (turn, id) ON goal.turn = o.turn
 JOIN nodes_node n ON n.id = goal.id AND n.removed_at IS NULL
@@ -403,13 +403,14 @@ SELECT id, instance_count FROM catalogue_study WHERE study_instance_uid = %(stud
 -- one that was confirmed.
 SELECT name, address, sop_instance_uid, status, dimse_status, error, attempts, stored, sent, dataset_bytes,
        transfer_syntax_uid, sent_at, confirmed_at, changed, sent_syntax, rule_name, decision_id, hold_reason, resends,
-       verified_at, verified_by, verify_error
+       verified_at, verified_by, verify_error, origin, ordered_by
 FROM (
     SELECT DISTINCT ON (d.node_id, d.version_id)
            n.name, CASE WHEN n.kind = 'dimse' THEN n.aet WHEN n.kind = 'folder' THEN 'folder:' || n.url ELSE n.url END AS address,
            i.sop_instance_uid, d.status, d.dimse_status, d.error, d.attempts, v.sha256 AS stored,
            d.sha256 AS sent, v.dataset_bytes, v.transfer_syntax_uid, d.sent_at, d.confirmed_at, d.id, d.changed, d.sent_syntax,
-           d.rule_name, d.decision_id, d.hold_reason, d.resends, d.verified_at, d.verified_by, d.verify_error
+           d.rule_name, d.decision_id, d.hold_reason, d.resends, d.verified_at, d.verified_by, d.verify_error, d.origin,
+           CASE WHEN d.origin = 'move' THEN d.move_aet ELSE d.ordered_by END AS ordered_by
     FROM transfers_delivery d
     JOIN nodes_node n ON n.id = d.node_id
     JOIN catalogue_version v ON v.id = d.version_id
