@@ -3,7 +3,9 @@ import ui from '@nuxt/ui/vite'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
 import { appRoutes } from './vite/routes.ts'
+import { chunkGroups } from './vite/chunks.ts'
 import { compressed } from './vite/compressed.ts'
+import { viewerFirst } from './vite/first.ts'
 import { mocked } from './vite/mocked.ts'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -28,6 +30,7 @@ export default defineConfig(({ mode }) => ({
       theme: { colors: ['primary', 'secondary', 'success', 'info', 'warning', 'error'] },
     }),
     appRoutes(here('./src/router.ts')),
+    viewerFirst(here('./src/pages/viewer')),
     compressed(),
     mocked(here('../docs/openapi.json')),
   ],
@@ -40,12 +43,14 @@ export default defineConfig(({ mode }) => ({
     reportCompressedSize: false,
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 4000,
+    rolldownOptions: { output: { codeSplitting: { groups: chunkGroups() }, chunkFileNames: ({ name }) => `assets/${name.split('~')[0]}-[hash].js` } },
   },
   worker: { format: 'es' as const },
   optimizeDeps: { exclude: ['@cornerstonejs/dicom-image-loader'] },
   server: {
     host: '127.0.0.1',
     port: 5173,
+    fs: { allow: [here('.'), here('../docs/openapi.json')] },
     proxy: mode === 'mocked' ? {} : Object.fromEntries(SERVED.map((path) => [path, { target: SERVER, changeOrigin: true, headers: { origin: SERVER } }])),
   },
   test: { environment: 'happy-dom', include: ['src/**/*.test.ts', 'vite/**/*.test.ts'], setupFiles: [here('./vite/test-setup.ts')] },

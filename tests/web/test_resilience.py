@@ -16,7 +16,9 @@ from tests.support.gantry_process import GantryProcess
 from tests.web.stage import PASSWORD, Stage
 
 #: What a browser says by itself of a server that is away.
-_AWAY = re.compile(r"ERR_CONNECTION_|ERR_INTERNET_DISCONNECTED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE|ERR_NETWORK_CHANGED")
+_AWAY = re.compile(
+    r"ERR_CONNECTION_|ERR_INTERNET_DISCONNECTED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE|ERR_CONTENT_LENGTH_MISMATCH|ERR_NETWORK_CHANGED"
+)
 
 
 def _forgive(page: Any) -> None:

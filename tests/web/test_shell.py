@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.support.gantry_process import GantryProcess
@@ -82,8 +83,7 @@ def _in_each_look(page: Any, name: str, what: str = "", looks: Sequence[str] = (
         scheme, size = "dark" if look == "dark" else "light", NARROW if look == "narrow" else WIDE
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size(size)
-        # The viewer is always dark, and an address that nobody knows has the server's own page, without a scheme.
-        if not name.endswith("/view") and page.locator("#app").count():
+        if not name.endswith("/view"):  # the viewer is always dark
             until(page, f"document.documentElement.classList.contains('{scheme}')")
         page.wait_for_timeout(100)
         until(page, "document.getAnimations().every((one) => !(one instanceof CSSTransition))")  # colours have arrived
@@ -165,9 +165,12 @@ def test_the_choice_of_a_first_password_is_accessible(page_as: Callable[..., Any
     assert _in_each_look(page, "setup-steps") == []
 
 
-def test_the_first_load_is_small(page_as: Callable[..., Any]) -> None:
-    page = page_as("administrator")
-    page.goto("/studies")
+@pytest.mark.parametrize(("language", "path"), [("en-GB", "/studies"), ("de-DE", "/studies"), ("de-DE", "/dashboard")])
+def test_the_first_load_is_small_and_asks_for_nothing_twice(page_as: Callable[..., Any], language: str, path: str) -> None:
+    page = page_as("administrator", locale=language)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition("/api/v1")[2]))
+    page.goto(path)
     _settle(page)
     loaded = page.evaluate(
         "performance.getEntriesByType('resource').filter((one) => /\\.(js|css)$/.test(one.name))"
@@ -175,6 +178,39 @@ def test_the_first_load_is_small(page_as: Callable[..., Any]) -> None:
     )
     total = sum(size for _, size in loaded)
     assert 20 * 1024 < total < BUDGET, sorted(loaded, key=lambda one: -one[1])[:10]
+    assert len(loaded) < 40, "each file is a request"
+    # What public/begin.js asks for is written as the page asks for it.
+    begun = [one for one in asked if one.startswith(("/welcome", "/studies", "/overview"))]
+    assert len(begun) == len(set(begun)) == 2, begun
+
+
+@pytest.mark.parametrize("path", ["/nonsense", "/deliveries/nonsense", "/viewer/1.2.3.4", "/studies/1.2/3/4"])
+def test_an_address_that_nobody_knows_says_so_and_leads_on(page_as: Callable[..., Any], path: str) -> None:
+    page = page_as("administrator", locale="de-DE")
+    assert page.goto(path).status == 404
+    page.get_by_text("Diese Seite gibt es nicht").first.wait_for()
+    page.get_by_role("link", name="Zur Übersicht").wait_for()
+    expect(page.get_by_role("main").get_by_text(path)).to_be_visible()
+    search = page.get_by_role("link", name="Diese Studie suchen")
+    assert search.count() == (1 if "1.2.3.4" in path else 0)
+    assert page.request.get("/api/v1/nonsense", headers={"Accept": "text/html"}).json()["error"]["code"] == "not_found"
+    stranger = page_as("")
+    assert stranger.goto(path).status == 404
+    stranger.get_by_role("heading", name="There is no such page").wait_for()
+    stranger.get_by_role("link", name="Sign in").click()
+    stranger.get_by_label("Password").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("path", "words", "on"),
+    [("/studies/1.2.3", "There is no such study", "To all studies"), ("/studies/1.2.3/view", "There is no such study", "To all studies"),
+     ("/nodes/NOPE", "no node", "Nodes"), ("/destinations/NOPE", "no destination", "Deliveries"), ("/rules/edit/nope", "no rule", "Rules"),
+     ("/deliveries/study/1.2.3", "Nothing of this study", "Deliveries")],
+)  # fmt: skip
+def test_what_is_not_there_is_said_with_a_way_on(page: Any, path: str, words: str, on: str) -> None:
+    page.goto(path)
+    page.get_by_role("main").get_by_text(re.compile(words, re.IGNORECASE)).first.wait_for()
+    page.get_by_role("main").get_by_role("link", name=on).first.wait_for()
 
 
 def test_german_is_complete(page_as: Callable[..., Any]) -> None:

@@ -1,7 +1,7 @@
 import { createI18n } from 'vue-i18n'
 import { expect, it } from 'vitest'
 import { i18n, LOCALES, speak } from './i18n'
-import { firstOf, languagesOf, wordsOf } from './languages'
+import { firstOf, languagesOf, nounsOf, wordsOf } from './languages'
 import { Phrasebook } from './phrasebook'
 
 /** A language of three files that somebody has dropped into `locales/qx`: not every word is there yet. */
@@ -23,7 +23,7 @@ it('a third language is there because its files are, and what it lacks is Englis
   expect(firstOf(languages, [null, 'qx-AA', 'de'])).toBe('qx')
   expect(firstOf(languages, ['fr', 'de-AT'])).toBe('de')
   expect(firstOf(languages, ['fr'])).toBe('en')
-  const messages = { en: await wordsOf(files, 'en'), qx: await wordsOf(files, 'qx') }
+  const messages = { en: await wordsOf(files, 'en', nounsOf(files)), qx: await wordsOf(files, 'qx', nounsOf(files)) }
   expect(Object.keys(messages.qx)).toEqual(['common'])
   const { t } = createI18n({ legacy: false, locale: 'qx', fallbackLocale: 'en', messages: messages as unknown as Record<string, { common: Record<string, string> }>, missingWarn: false, fallbackWarn: false }).global
   expect(t('common.menu')).toBe('[Ménü]')

@@ -24,10 +24,18 @@ export function languagesOf(heads: Record<string, { name: string; tag: string }>
   return found.sort((one, two) => Number(two.code === 'en') - Number(one.code === 'en') || one.name.localeCompare(two.name))
 }
 
-/** All words of a language, noun by noun: `studies.json` holds the words `studies.*`. */
-export async function wordsOf(files: Files<Words>, code: string): Promise<Words> {
-  const wanted = Object.entries(files).filter(([path]) => path.includes(`/${code}/`) && !OTHERS.some((name) => path.endsWith(`/${name}`)))
-  return Object.fromEntries(await Promise.all(wanted.map(async ([path, read]) => [path.slice(path.lastIndexOf('/') + 1, -'.json'.length), await read()] as const)))
+/** The nouns that have words in English, which has all of them. */
+export function nounsOf(files: Files<Words>): string[] {
+  return Object.keys(files).flatMap((path) => (path.includes('/en/') && !OTHERS.some((name) => path.endsWith(`/${name}`)) ? [path.slice(path.lastIndexOf('/') + 1, -'.json'.length)] : []))
+}
+
+/** The words of a language of these nouns, as far as it has them: `studies.json` holds the words `studies.*`. */
+export async function wordsOf(files: Files<Words>, code: string, nouns: readonly string[]): Promise<Words> {
+  const wanted = nouns.flatMap((noun) => {
+    const read = files[`./locales/${code}/${noun}.json`]
+    return read ? [[noun, read] as const] : []
+  })
+  return Object.fromEntries(await Promise.all(wanted.map(async ([noun, read]) => [noun, await read()] as const)))
 }
 
 /** The first wish that is there, as it stands or without its region; otherwise English. */

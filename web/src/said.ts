@@ -39,15 +39,24 @@ export function said(text: string | null | undefined): string {
   return books.value[locale]?.say(text) ?? text
 }
 
+/** As `said`, for a line of its own. */
+export function saidAlone(text: string | null | undefined): string {
+  return begun(said(text))
+}
+
 /** With a capital, as a sentence that stands alone; not what begins with a name of a setting or a command. */
 function begun(text: string): string {
   return /^\p{Ll}+[ ,:]/u.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text
 }
+
+/** "GET /api/v1/nodes lists the nodes.": helps who writes a program, not who looks at a page. */
+const FOR_PROGRAMS = /^(GET|POST|PUT|PATCH|DELETE) \/api\//
 
 /** What is wrong, why and what to do, in the language of the person; of the server, or of this app when no answer came. */
 export function saidOf(error: ApiError): { message: string; cause: string; remedy: string } {
   const { t, te } = i18n.global
   const own = `common.fault.${error.code}`
   if (te(`${own}.message`)) return { message: t(`${own}.message`), cause: t(`${own}.cause`, { cause: error.cause }), remedy: t(`${own}.remedy`) }
-  return { message: begun(said(error.message)), cause: begun(said(error.cause)), remedy: begun(said(error.remedy)) }
+  const remedy = FOR_PROGRAMS.test(error.remedy) ? '' : error.remedy
+  return { message: begun(said(error.message)), cause: begun(said(error.cause)), remedy: begun(said(remedy)) }
 }

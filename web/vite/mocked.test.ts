@@ -50,7 +50,7 @@ describe('the app without a server', () => {
     for (const name of readdirSync(here('../src'), { recursive: true, encoding: 'utf8' })) {
       if (!/(?<!\.test)\.(ts|vue)$/.test(name) || name.endsWith('schema.ts')) continue
       const text = readFileSync(here(`../src/${name}`), 'utf8')
-      for (const [, address] of text.matchAll(/['"`](\/(?:api\/v1|dicomweb)\/[^'"`?\s]*)/g)) addresses.add(address?.replace(/\$\{[^}]*\}/g, '1.2.3') ?? '')
+      for (const [, address] of text.matchAll(/['"`](\/(?:api\/v1|dicomweb)\/[^'"`?\s]*)/g)) addresses.add(address?.replace(/\$\{query\}$/, '').replace(/\$\{[^}]*\}/g, '1.2.3') ?? '')
     }
     expect(addresses.size).toBeGreaterThan(5)
     const refused = [...addresses].filter((one) => !['get', 'post'].some((method) => answer(document, method, one).status < 300))

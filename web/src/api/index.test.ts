@@ -27,6 +27,21 @@ describe('addresses', () => {
   })
 })
 
+describe('what was asked for before the app was there', () => {
+  it('is taken once, asked for anew when it failed, and forgotten when something was changed', async () => {
+    const asked = answers(json(200, { version: 'anew' }), json(200, { version: 'again' }), json(200, {}), json(200, { version: 'changed' }))
+    window.gantryAhead = new Map([['/api/v1/welcome', Promise.resolve(json(200, { version: 'ahead' }))]])
+    expect(await api.get('/welcome')).toEqual({ version: 'ahead' })
+    expect(await api.get('/welcome')).toEqual({ version: 'anew' })
+    window.gantryAhead.set('/api/v1/welcome', Promise.resolve(refused(401, 'not_signed_in')))
+    expect(await api.get('/welcome')).toEqual({ version: 'again' })
+    window.gantryAhead.set('/api/v1/welcome', Promise.resolve(json(200, { version: 'of somebody else' })))
+    await api.post('/session', { body: { username: 'a', password: 'b', code: '' } })
+    expect(await api.get('/welcome')).toEqual({ version: 'changed' })
+    expect(asked).toHaveBeenCalledTimes(4)
+  })
+})
+
 describe('refusals', () => {
   it('become one kind of error', async () => {
     answers(refused(422, 'invalid', [{ where: 'body.name', message: 'too long' }]))

@@ -41,9 +41,30 @@ function cookie(name: string): string {
   return found ? decodeURIComponent(found.slice(name.length + 1)) : ''
 }
 
+declare global {
+  interface Window {
+    /** Answers that public/begin.js has asked for while the app was on its way, by address. */
+    gantryAhead?: Map<string, Promise<Response>>
+  }
+}
+/** Since the page was opened. Later, what is there by then is wanted and not what was there. */
+const AHEAD_MILLISECONDS = 10_000
+
+/** An answer that is on its way already, or here; each is taken once. What went wrong is asked for again. */
+async function takeAhead(url: string): Promise<Response | undefined> {
+  const asked = window.gantryAhead?.get(url)
+  window.gantryAhead?.delete(url)
+  if (!asked || performance.now() > AHEAD_MILLISECONDS) return undefined
+  const answer = await asked.catch(() => undefined)
+  if (!answer?.ok) return undefined
+  noteAnswer(answer)
+  return answer
+}
+
 /** Ask the server; any answer that is no success is thrown as an ApiError. For files and streams: `raw`. */
 export async function raw(method: string, url: string, options: Options & { headers?: Record<string, string> } = {}): Promise<Response> {
-  const answer = await ask(method, url, options)
+  if (method !== 'GET') window.gantryAhead?.clear() // what was there before is no more
+  const answer = (await takeAhead(url)) ?? (await ask(method, url, options))
   if (answer.ok) return answer
   const error = await errorOf(answer)
   // A wrong password is 401 too, with another code; this one means that the session has ended.

@@ -24,7 +24,7 @@ function paint(): void {
 
 system.addEventListener('change', paint)
 
-/** Dark, light, or as the system has it; public/theme.js does the same before the first paint. */
+/** Dark, light, or as the system has it; public/begin.js does the same before the first paint. */
 export function useTheme() {
   return {
     theme: readonly(theme),

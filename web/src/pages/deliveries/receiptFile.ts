@@ -4,7 +4,8 @@ type Receipt = Schemas['ReceiptOut']
 
 const COLUMNS = [
   'sop_instance_uid', 'status', 'identical', 'changed', 'stored_sha256', 'sent_sha256', 'dataset_bytes', 'transfer_syntax_uid', 'sent_syntax', 'sent_at',
-  'confirmed_at', 'verified_at', 'verified_by', 'attempts', 'resends', 'rule_name', 'decision_id', 'error',
+  'confirmed_at', 'verified_at', 'verified_by', 'attempts', 'resends', 'rule_name', 'origin', 'ordered_by',
+  'decision_id', 'error',
 ] as const
 
 /** One cell of CSV (RFC 4180). A text that a spreadsheet would take for a formula is marked as text. */

@@ -4,7 +4,7 @@ import { actsOf, conditionOf, splitError, stateOf, type Group } from './states'
 const group = (changes: Partial<Group>): Group => ({
   node: 'archive', kind: 'dimse', enabled: true, breaker: 'closed', node_removed: false, total: 10, waiting: 0, sent: 0, confirmed: 0, failed: 0,
   dead: 0, cancelled: 0, held: 0, away: 0, attempts: 1, priority: 0, ordered_at: '2026-11-21T12:00:00Z', confirmed_at: null, next_attempt_at: null,
-  rule_names: [], hold_reason: '', error: '', ...changes,
+  rule_names: [], hold_reason: '', error: '', last_ordered_at: '2026-11-21T12:00:00Z', last_rule_name: '', last_origin: '', last_ordered_by: '', ...changes,
 })
 
 describe('stateOf', () => {

@@ -1,13 +1,12 @@
-import { useDebounceFn } from '@vueuse/core'
-import { computed, ref, shallowRef, watch } from 'vue'
+import { computed, ref } from 'vue'
 import { api, type Schemas } from '@/api'
 import { usePlace } from '@/components/listPlaces'
 import { useList } from '@/composables/useList'
 import { useLive } from '@/composables/useLive'
 import { useRouteFilters } from '@/composables/useRouteFilters'
+import { useFacets } from './useFacets'
 
 export type Study = Schemas['StudyOut']
-export type Facets = Schemas['FacetsOut']
 type Within = '' | 'day' | 'week' | 'month' | 'year'
 type Sort = 'received' | 'date' | 'name' | 'accession'
 interface Kept {
@@ -23,16 +22,13 @@ export const FILTERS = {
 /** The list of studies: filters in the address, pages, facets, and what is new since it was loaded. */
 export function useStudies() {
   const { filters, query, active, reset } = useRouteFilters({ ...FILTERS, sort: 'received', order: 'desc' })
-  const facets = shallowRef<Facets | null>(null)
-  /** The words that `facets` are of: places in other words would lead astray. */
-  const countedOf = ref('')
-  const understood = computed(() => (filters.q && countedOf.value === filters.q ? (facets.value?.understood ?? []) : []))
   /** New studies that are not shown yet: the list does not move under the hands. */
   const fresh = ref(0)
   const asked = computed(() => ({
     q: filters.q, modality: filters.modality.join(','), state: filters.state.join(','), dated: filters.dated as Within,
     received: filters.received as Within, calling_aet: filters.calling_aet, called_aet: filters.called_aet, institute: filters.institute,
   }))
+  const facets = useFacets(asked)
   const ordered = computed(() => ({ sort: (filters.sort || 'received') as Sort, order: (filters.order || 'desc') as 'asc' | 'desc' }))
   const first = (signal?: AbortSignal) => api.get('/studies', { query: { ...asked.value, ...ordered.value, limit: PAGE }, signal })
 
@@ -44,21 +40,6 @@ export function useStudies() {
     return page
   }, query, { kept })
   if (kept) void look()
-
-  let counted = 0
-  const count = useDebounceFn(async () => {
-    const mine = ++counted
-    const question = asked.value
-    try {
-      const answer = await api.get('/study-facets', { query: question })
-      if (mine !== counted) return
-      facets.value = answer
-      countedOf.value = question.q
-    } catch {
-      if (mine === counted) facets.value = null // the list says what is wrong
-    }
-  }, 150)
-  watch(asked, () => void count(), { immediate: true })
 
   useLive(['Arrived', 'Settled', 'StudyDeleted'], () => void look(), 1500)
 
@@ -82,7 +63,7 @@ export function useStudies() {
     const edge = page.items.findIndex((study) => study.study_instance_uid === last?.study_instance_uid)
     const within = edge < 0 ? page.items : page.items.slice(0, edge)
     fresh.value = (whole ? page.items : within).filter((study) => !known.has(study.study_instance_uid)).length
-    void count()
+    void facets.outdated()
   }
 
   /** Take studies off the list at once; gives what puts them back. */
@@ -98,5 +79,5 @@ export function useStudies() {
   }
 
   const narrowing = computed(() => active.value - (filters.sort !== 'received' ? 1 : 0) - (filters.order !== 'desc' ? 1 : 0))
-  return { filters, query, reset, narrowing, understood, facets, fresh, list, look, takeOff }
+  return { filters, query, reset, narrowing, facets, fresh, list, look, takeOff }
 }
