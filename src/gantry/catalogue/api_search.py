@@ -6,15 +6,16 @@ from typing import Annotated, Any
 
 from django.http import HttpRequest
 from ninja import Path, Query, Router, Schema, Status
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from gantry.accounts import connection
-from gantry.accounts.page import RowId, answer
+from gantry.accounts.page import RowId, Text, answer
 from gantry.accounts.route import actor_of, may
 from gantry.catalogue import saved
 from gantry.catalogue.access import access
-from gantry.catalogue.api_studies import StudyFilters, in_time, refuse_hidden, understood
-from gantry.catalogue.facets import count_facets
+from gantry.catalogue.api_studies import StudyFilters, in_time, refuse_hidden, split, understood
+from gantry.catalogue.facets import FACETS, count_facets
+from gantry.catalogue.facets import Name as Facet
 from gantry.catalogue.schemas import FacetsOut, SavedSearchOut, SavedSearchPage
 from gantry.catalogue.search_models import SavedSearch
 
@@ -22,19 +23,45 @@ router = Router(tags=["catalogue"])
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$")]
 Parameter = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
+#: Asked for instead of a facet by who wants the total only.
+NO_FACET = "total"
 ParameterName = Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z_]+$")]
 Parameters = Annotated[dict[ParameterName, Parameter], Field(max_length=20)]
 
 
+class FacetFilters(StudyFilters):
+    """Which studies, and what to count of them."""
+
+    facet: Text = Field(
+        default="",
+        description=f"Only these, several with commas: {', '.join(FACETS)}; `{NO_FACET}`: no facet, only how many; empty: all",
+        examples=["modality"],
+    )
+
+    @field_validator("facet")
+    @classmethod
+    def known_facets(cls, value: str) -> str:
+        """Facets that there are."""
+        if unknown := [name for name in split(value) if name not in (*FACETS, NO_FACET)]:
+            raise ValueError(f"{unknown[0][:40]!r} is no facet; there are {', '.join(FACETS)} and {NO_FACET}")
+        return value
+
+    @property
+    def facets(self) -> tuple[Facet, ...]:
+        """Those that are to be counted."""
+        asked = split(self.facet)
+        return tuple(name for name in FACETS if name in asked) if asked else FACETS
+
+
 @router.get("/study-facets", auth=may("studies.view"), response=FacetsOut, summary="Count studies by kind")
-def count_study_facets(request: HttpRequest, query: Query[StudyFilters]) -> dict[str, Any]:
+def count_study_facets(request: HttpRequest, query: Query[FacetFilters]) -> dict[str, Any]:
     """How many studies of a search there are of each modality, state, age, source and institute: to 10 000, then at least."""
     actor = actor_of(request)
     allowed = access(actor)
     refuse_hidden(allowed, query)
     with in_time():
         wanted = query.wanted()
-        counted = count_facets(connection.of_request(), wanted, actor=actor, access=allowed)
+        counted = count_facets(connection.of_request(), wanted, actor=actor, access=allowed, names=query.facets)
     return {
         "total": counted.total, "more": counted.more, "facets": counted.facets, "understood": understood(wanted.terms, allowed),
     }  # fmt: skip

@@ -7,6 +7,7 @@ CatalogueError
 ├── SearchTooBroad  a search took too long
 ├── QueryStopped  whoever asked no longer wants the answer
 ├── StudyMissing  there is no study of this UID, or it is not where it should be for this
+│   └── RetentionMissing  there is no retention rule of this name
 ├── StudyKept     a hold, a protection or open deliveries keep the study
 └── BadRetention  a retention rule, hold or label has an impossible value
 """
@@ -45,6 +46,10 @@ class LimitReached(CatalogueError):
 
 class StudyMissing(CatalogueError):
     """There is no study of this UID there."""
+
+
+class RetentionMissing(StudyMissing):
+    """There is no retention rule of this name."""
 
 
 class StudyKept(CatalogueError):

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from gantry import audit, database
-from gantry.catalogue.errors import BadRetention, StudyMissing
+from gantry.catalogue.errors import BadRetention, RetentionMissing
 
 #: Of some studies (by their rows) those that were delivered, all of them to every destination, and when that was done.
 Delivered: TypeAlias = Callable[[psycopg.Connection[Any], Sequence[int]], dict[int, datetime]]
@@ -88,10 +88,10 @@ def put_rule(
 
 
 def drop_rule(connection: psycopg.Connection[Any], name: str, *, by: audit.By) -> None:
-    """Remove a retention rule. Raises StudyMissing."""
+    """Remove a retention rule. Raises RetentionMissing."""
     with connection.transaction():
         if _run(connection, "drop_rule", name=name).fetchone() is None:
-            raise StudyMissing("There is no retention rule of this name.")
+            raise RetentionMissing("There is no retention rule of this name.")
         audit.record(connection, "retention.remove", by, kind="retention rule", key=name)
 
 

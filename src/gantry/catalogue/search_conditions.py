@@ -79,8 +79,21 @@ _NAMES: tuple[LiteralString, ...] = (
 )  # fmt: skip
 
 
-def conditions_of(wanted: Wanted, access: Access, few: Sequence[int] | None) -> Conditions:
-    """The conditions of a search; `few` is what `few_of` gave for it."""
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """How common the words of a search are: of so many of the RECENT newest studies, `shown` of which would be shown.
+
+    `few`: all studies that have them, when they are at most FEW; None: they are common, so walk the list.
+    """
+
+    studies: int = 0
+    shown: int = 0
+    few: list[int] | None = None
+
+
+def conditions_of(wanted: Wanted, access: Access, few: Sequence[int] | None, *, by_index: bool = False) -> Conditions:
+    """The conditions of a search; `few` is what `few_of` gave for it; `by_index`: find all that have the words by their
+    index, which is for those that are sorted afterwards anyway."""
     conditions = Conditions(access)
     terms = wanted.terms
     for term in terms:
@@ -92,14 +105,19 @@ def conditions_of(wanted: Wanted, access: Access, few: Sequence[int] | None) -> 
             _uid(conditions, term.text)
         else:
             _days(conditions, (term.first, term.last))
-    _words(conditions, [term for term in terms if term.words], few)
+    _words(conditions, [term for term in terms if term.words], few, by_index=by_index)
     _patterns(conditions, wanted)
     _filters(conditions, wanted)
     return conditions
 
 
 def few_of(connection: psycopg.Connection[Any], wanted: Wanted, access: Access) -> list[int] | None:
-    """The studies that have the words of a search, when they are at most FEW; None: they are common, so walk the list.
+    """The studies that have the words of a search, when they are at most FEW; None: they are common, so walk the list."""
+    return look_up(connection, wanted, access).few
+
+
+def look_up(connection: psycopg.Connection[Any], wanted: Wanted, access: Access) -> Worded:
+    """How common the words of a search are, and which studies have them when they are few.
 
     How common they are is counted among the newest studies, and only of those that would be shown: of half of all
     studies a common word is as common as ever, of two hundred old ones no word is. What is rarer, the words or what is
@@ -107,7 +125,7 @@ def few_of(connection: psycopg.Connection[Any], wanted: Wanted, access: Access) 
     """
     levels = _levels([term for term in wanted.terms if term.words], access, "x.study_id")
     if not levels:
-        return None
+        return Worded()
     conditions = Conditions(access)
     found: LiteralString = "(" + " OR ".join(_ways(conditions, levels)) + ")"
     # All that a level leaves out is found by a wider one, so the last is the superset of them all.
@@ -121,12 +139,12 @@ def few_of(connection: psycopg.Connection[Any], wanted: Wanted, access: Access) 
 
     shown, worded = ask("sample")
     if shown > COMMON:
-        return None
+        return Worded(worded, shown)
     by_sight = worded > COMMON and not access.seen.everything and ask("sample_of_sight")[0] < worded
     connection.execute("SELECT set_config('enable_seqscan', 'off', true)", prepare=False)
     (few,) = ask("few_by_sight" if by_sight else "few_by_words")
     connection.execute("SELECT set_config('enable_seqscan', 'on', true)", prepare=False)
-    return few if len(few) <= FEW else None
+    return Worded(worded, shown, few if len(few) <= FEW else None)
 
 
 def _levels(terms: Sequence[Term], access: Access, study: LiteralString) -> list[tuple[str, LiteralString]]:
@@ -153,14 +171,17 @@ def _ways(conditions: Conditions, levels: Sequence[tuple[str, LiteralString]]) -
     return ["(ts_match_vq(x.words, " + conditions.value(words) + "::tsquery) AND " + mark + ")" for words, mark in levels]
 
 
-def _words(conditions: Conditions, terms: Sequence[Term], few: Sequence[int] | None) -> None:
+def _words(conditions: Conditions, terms: Sequence[Term], few: Sequence[int] | None, *, by_index: bool) -> None:
     """All words, in the fields that may be searched of each study: by the level at which its patient is shown."""
     if not terms:
         return
-    ways = _ways(conditions, _levels(terms, conditions.access, "s.id"))
+    levels = _levels(terms, conditions.access, "s.id")
+    ways = _ways(conditions, levels)
     if not ways:
         conditions.parts.append(_NONE)
         return
+    if by_index:
+        conditions.add("x.words @@ {}::tsquery", levels[-1][0])
     if few is not None:
         conditions.add("s.id = ANY({}::bigint[])", list(few))
     conditions.parts.append("({})".format(" OR ".join(ways)))

@@ -38,37 +38,55 @@ SELECT ARRAY(SELECT x.study_id FROM catalogue_studysearch x
 SELECT ARRAY(SELECT x.study_id FROM catalogue_studysearch x WHERE /* among */ TRUE AND /* found */ TRUE LIMIT %(few)s)
 
 -- name: facets
--- Counts over at most so many studies, the newest; the number of them is the total.
+-- Counts over at most so many studies, the newest; the number of them is the total. What follows each is a facet of them.
+-- Outer joins: the table of which nothing is asked is not read.
 WITH base AS MATERIALIZED (
     SELECT s.id, s.modalities, s.study_date, s.last_received_at, s.settled_at IS NULL AS new, s.conflict_count > 0 AS conflict,
-           s.protected_at IS NOT NULL AS protected, x.calling, x.called
+           s.protected_at IS NOT NULL AS protected, NULL::text[] AS calling, NULL::text[] AS called
     FROM catalogue_study s
-    JOIN catalogue_patient p ON p.id = s.patient_id
-    JOIN catalogue_studysearch x ON x.study_id = s.id
+    LEFT JOIN catalogue_patient p ON p.id = s.patient_id
+    LEFT JOIN catalogue_studysearch x ON x.study_id = s.id
     WHERE s.trashed_at IS NULL AND /* seen */ TRUE AND /* asked */ TRUE
     ORDER BY s.last_received_at DESC, s.id DESC
     LIMIT %(limit)s
 )
 SELECT 'total' AS facet, '' AS value, count(*) AS count FROM base
-UNION ALL SELECT 'modality', m, count(*) FROM base, unnest(modalities) AS m GROUP BY m
-UNION ALL SELECT 'calling_aet', a, count(*) FROM base, unnest(calling) AS a GROUP BY a
-UNION ALL SELECT 'called_aet', a, count(*) FROM base, unnest(called) AS a GROUP BY a
-UNION ALL SELECT 'institute', i.name, count(*) FROM base
-    JOIN accounts_belonging b ON b.study_id = base.id JOIN accounts_institute i ON i.id = b.institute_id
-    WHERE /* institutes */ TRUE GROUP BY i.name
-UNION ALL SELECT 'dated', d.name, count(*) FROM base
-    JOIN unnest(%(span_names)s::text[], %(span_days)s::date[]) AS d (name, since)
-      ON base.study_date >= d.since AND base.study_date <= %(today)s::date GROUP BY d.name
-UNION ALL SELECT 'received', d.name, count(*) FROM base
-    JOIN unnest(%(span_names)s::text[], %(span_moments)s::timestamptz[]) AS d (name, since) ON base.last_received_at >= d.since
-    GROUP BY d.name
-UNION ALL SELECT 'state', 'new', count(*) FROM base WHERE new
-UNION ALL SELECT 'state', 'settled', count(*) FROM base WHERE NOT new
-UNION ALL SELECT 'state', 'conflict', count(*) FROM base WHERE conflict
-UNION ALL SELECT 'state', 'protected', count(*) FROM base WHERE protected
-UNION ALL SELECT 'state', 'legal_hold', count(*) FROM base
-    WHERE id IN (SELECT h.study_id FROM catalogue_hold h WHERE h.lifted_at IS NULL)
-UNION ALL SELECT 'state', 'held', count(*) FROM base s WHERE /* held back */ FALSE
+
+-- name: facet_modality
+SELECT 'modality', m, count(*) FROM (SELECT unnest(modalities) AS m FROM base) AS each GROUP BY m
+
+-- name: facet_calling_aet
+SELECT 'calling_aet', a, count(*) FROM (SELECT unnest(calling) AS a FROM base) AS each GROUP BY a
+
+-- name: facet_called_aet
+SELECT 'called_aet', a, count(*) FROM (SELECT unnest(called) AS a FROM base) AS each GROUP BY a
+
+-- name: facet_institute
+SELECT 'institute', i.name, c.count
+FROM (SELECT b.institute_id, count(*) AS count FROM base JOIN accounts_belonging b ON b.study_id = base.id
+      WHERE /* institutes */ TRUE GROUP BY b.institute_id) AS c
+JOIN accounts_institute i ON i.id = c.institute_id
+
+-- name: facet_dated
+SELECT 'dated', d.name, sum(c.count)::bigint
+FROM (SELECT study_date, count(*) AS count FROM base GROUP BY study_date) AS c
+JOIN unnest(%(span_names)s::text[], %(span_days)s::date[]) AS d (name, since)
+  ON c.study_date >= d.since AND c.study_date <= %(today)s::date
+GROUP BY d.name
+
+-- name: facet_received
+SELECT 'received', d.name, (SELECT count(*) FROM base WHERE base.last_received_at >= d.since)
+FROM unnest(%(span_names)s::text[], %(span_moments)s::timestamptz[]) AS d (name, since)
+
+-- name: facet_state
+SELECT 'state', v.value, v.count
+FROM (SELECT count(*) FILTER (WHERE new) AS new, count(*) FILTER (WHERE NOT new) AS settled,
+             count(*) FILTER (WHERE conflict) AS conflict, count(*) FILTER (WHERE protected) AS protected,
+             count(*) FILTER (WHERE s.id IN (SELECT h.study_id FROM catalogue_hold h WHERE h.lifted_at IS NULL)) AS legal_hold,
+             count(*) FILTER (WHERE /* held back */ FALSE) AS held
+      FROM base s) AS c
+CROSS JOIN LATERAL (VALUES ('new', c.new), ('settled', c.settled), ('conflict', c.conflict), ('protected', c.protected),
+                           ('legal_hold', c.legal_hold), ('held', c.held)) AS v (value, count)
 
 -- name: remember_callers
 -- From whom and to whom the studies of a batch came, beside what is known.
