@@ -24,7 +24,7 @@ from bench.machine import REPOSITORY, end_cleanly, note
 
 SCRIPTS = (
     "receive", "forward", "retrieve", "find", "stack", "nagle", "startup",
-    "rules", "isolation", "slope", "scrub", "access", "dicomweb", "viewer",
+    "rules", "isolation", "slope", "scrub", "access", "dicomweb", "viewer", "scroll",
 )  # fmt: skip
 RESULTS = Path(__file__).parent / "results"
 _TRY = {
@@ -42,6 +42,7 @@ _TRY = {
     "access": ["--try"],
     "dicomweb": ["--try"],
     "viewer": ["--try"],
+    "scroll": ["--try"],
 }
 
 

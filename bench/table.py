@@ -180,7 +180,11 @@ _FRAME = ("bench", "finished", "options", "machine", "runs")
 def _generic(result: Result) -> str:
     """A small table for each list of rows, one for the figures that stand alone; the runs where there are no medians."""
     parts = []
-    lists = {key: value for key, value in result.items() if key not in _FRAME and isinstance(value, list) and value}
+    lists = {
+        key: value
+        for key, value in result.items()
+        if key not in _FRAME and isinstance(value, list) and value and isinstance(value[0], Mapping)
+    }
     if not lists and result.get("runs"):
         lists["runs"] = result["runs"]
     for key, rows in lists.items():
@@ -213,6 +217,7 @@ _SECTIONS = {
     "access": ("Lists under access control", _generic),
     "dicomweb": ("What a viewer asks for", _generic),
     "viewer": ("What a person waits for in the browser", _generic),
+    "scroll": ("The list of a million studies in the browser", _generic),
 }
 
 
