@@ -63,6 +63,13 @@ def pytest_xdist_setupnodes() -> None:
         os.environ.pop(name, None)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Why something had to run a second time (CI allows one): what nobody sees nobody mends."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"run again: {report.nodeid}")
+        terminalreporter.write_line("\n".join(report.longreprtext.splitlines()[-40:]))
+
+
 def pytest_unconfigure() -> None:
     COMMANDS.end()
     shutil.rmtree(_folder, ignore_errors=True)
