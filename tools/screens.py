@@ -92,7 +92,7 @@ def scenes(uids: dict[str, str]) -> dict[str, Scene]:
     everything = ("light", "dark", "narrow")
     ct, mr = uids["CT"], uids["MR"]
     return {
-        "dashboard": Scene("/dashboard", "Dashboard: what comes and goes, and whether all is well", looks=everything),
+        "dashboard": Scene("/dashboard", "Dashboard: what comes and goes, and whether all is well", _charted, looks=everything),
         "studies": Scene("/studies", "Studies: one search box, filters with counts", looks=everything),
         "study": Scene(f"/studies/{mr}", "A study: series, where it was sent, history", looks=("light", "narrow")),
         "viewer": Scene(f"/studies/{mr}/view", "The viewer", _picture),
@@ -117,6 +117,16 @@ def scenes(uids: dict[str, str]) -> dict[str, Scene]:
         "palette": Scene("/dashboard", "Ctrl-K: pages, studies, actions", _palette),
         "sign-in": Scene("/sign-in", "Signing in", role=""),
     }
+
+
+def _charted(page: Any) -> None:
+    """Charts are made of whole minutes: what came in the last one is not in them yet."""
+    for _ in range(24):
+        if not page.get_by_text("0 instances in all", exact=True).count():
+            return
+        page.wait_for_timeout(5000)
+        page.reload()
+        settle(page)
 
 
 def _picture(page: Any) -> None:
